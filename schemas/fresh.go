@@ -1,0 +1,25 @@
+package schemas
+
+import "time"
+
+// The freshness window: how far a request's iat may lie from the bridge's
+// clock. Behind it counts the time a request waited in the device's outbox.
+const (
+	WindowPast   = 5 * time.Minute
+	WindowFuture = time.Minute
+)
+
+// Fresh returns an [*Error] of class stale where a request issued at iat
+// (seconds since 1970) lies outside the window at now. The bridge then refuses
+// with clock_skew and its own time.
+func Fresh(iat uint64, now time.Time) error {
+	age := now.Sub(time.Unix(int64(iat), 0))
+	if age > WindowPast || age < -WindowFuture {
+		return failf(ClassStale, "iat", "issued %v ago by the bridge's clock, want %v to %v", age.Round(time.Second), -WindowFuture, WindowPast)
+	}
+	return nil
+}
+
+// Seconds is t on the wire. Times before 1970 become 1: zero stands for
+// absence.
+func Seconds(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) }
