@@ -59,6 +59,7 @@ func signer(list *x509.RevocationList, issuers []*x509.Certificate) (int, error)
 		if err = list.CheckSignatureFrom(c); err == nil {
 			return i, nil
 		}
+		err = fmt.Errorf("signature of %q: %w", clip(list.Issuer.String()), err)
 	}
 	return 0, err
 }

@@ -40,11 +40,20 @@ type Files struct {
 // malformed or if the key is not the certificate's. An expired certificate is
 // no error: it is for the other end to say so, whose clock is better.
 func (f *Files) Load() (*tls.Certificate, error) {
-	chain, err := ReadCertificates(f.CertFile)
+	blocks, err := readPEM(f.CertFile)
 	if err != nil {
 		return nil, err
 	}
-	key, err := f.LoadKey()
+	chain, err := certificatesIn(blocks, f.CertFile)
+	if err != nil {
+		return nil, err
+	}
+	var key crypto.Signer
+	if f.Key == nil && f.KeyFile == f.CertFile {
+		key, err = keyIn(blocks, f.KeyFile) // of the same reading: the file may be replaced at any moment
+	} else {
+		key, err = f.LoadKey()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +70,11 @@ func (f *Files) LoadKey() (crypto.Signer, error) {
 	if f.Key != nil {
 		return f.Key, nil
 	}
-	return readKey(f.KeyFile)
+	blocks, err := readPEM(f.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return keyIn(blocks, f.KeyFile)
 }
 
 // Store replaces key and chain on disk, each file in one step and durably:

@@ -23,6 +23,10 @@ func ReadCertificates(name string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return certificatesIn(blocks, name)
+}
+
+func certificatesIn(blocks []*pem.Block, name string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for _, b := range blocks {
 		if b.Type != "CERTIFICATE" {
@@ -49,13 +53,10 @@ func Pool(certs ...*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-func readKey(name string) (crypto.Signer, error) {
-	blocks, err := readPEM(name)
-	if err != nil {
-		return nil, err
-	}
+func keyIn(blocks []*pem.Block, name string) (crypto.Signer, error) {
 	for _, b := range blocks {
 		var key any
+		var err error
 		switch {
 		case b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != "":
 			return nil, fmt.Errorf("the key in %q is encrypted, want it in the clear with mode 0600, or in a TPM", name)
