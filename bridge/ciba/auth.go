@@ -1,6 +1,7 @@
 package ciba
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 )
@@ -24,4 +25,49 @@ type Identity struct {
 	ClientID string
 	// Issuer is the provider, the audience of an assertion.
 	Issuer string
+}
+
+// mutualTLS reports whether a method proves the client with a certificate.
+func mutualTLS(method string) bool {
+	return method == "tls_client_auth" || method == "self_signed_tls_client_auth"
+}
+
+// ClientSecretBasic authenticates with a shared secret in the Authorization
+// header. Client id and secret are form-encoded first, as RFC 6749 section
+// 2.3.1 demands; providers that do not decode them again fail for secrets with
+// characters other than letters, digits and "-._".
+func ClientSecretBasic(secret string) Authenticator { return secretBasic(secret) }
+
+// ClientSecretPost authenticates with a shared secret in the form (RFC 6749
+// section 2.3.1).
+func ClientSecretPost(secret string) Authenticator { return secretPost(secret) }
+
+type (
+	secretBasic string
+	secretPost  string
+)
+
+func (secretBasic) Method() string { return "client_secret_basic" }
+func (secretPost) Method() string  { return "client_secret_post" }
+
+func (s secretBasic) Authenticate(id Identity, _ url.Values, header http.Header) error {
+	userinfo := url.QueryEscape(id.ClientID) + ":" + url.QueryEscape(string(s))
+	header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(userinfo)))
+	return nil
+}
+
+func (s secretPost) Authenticate(id Identity, form url.Values, _ http.Header) error {
+	form.Set("client_id", id.ClientID)
+	form.Set("client_secret", string(s))
+	return nil
+}
+
+func (s secretBasic) validate() error { return checkSecret(string(s)) }
+func (s secretPost) validate() error  { return checkSecret(string(s)) }
+
+func checkSecret(s string) error {
+	if s == "" {
+		return fieldErrorf("Auth", "the client secret is empty")
+	}
+	return nil
 }

@@ -1,12 +1,11 @@
 package ciba
 
 import (
-	"context"
-	"crypto"
-	"crypto/tls"
-	"errors"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Config says which provider to use, and as whom.
@@ -28,7 +27,7 @@ type Config struct {
 	// LongPoll.
 	HTTPClient *http.Client
 	// IDTokenAlgs are the accepted signature algorithms of ID tokens, such as
-	// "PS256"; nil accepts every asymmetric one of RFC 7518 and RFC 8037.
+	// "PS256"; nil accepts every asymmetric one of RFC 7518, and EdDSA.
 	IDTokenAlgs []string
 	// Leeway is the tolerated difference between the provider's clock and this
 	// one; 0 means DefaultLeeway, negative means none.
@@ -41,77 +40,101 @@ type Config struct {
 // A Client speaks to one provider as one client. It is safe for concurrent use,
 // starts no goroutine of its own and needs no Close.
 type Client struct {
-	cfg Config
+	issuer     string
+	identity   Identity
+	auth       Authenticator
+	mutualTLS  bool
+	http       *http.Client
+	algs       []jose.SignatureAlgorithm
+	leeway     time.Duration
+	allowHTTP  bool
+	static     *Metadata // nil if discovered
+	discovered lazy[*Metadata]
+	keys       lazy[*keySet]
 }
 
 // New returns a client. It checks cfg and sends nothing: a provider that is down
 // is discovered later. Errors are of type [*FieldError].
-func New(cfg Config) (*Client, error) { return &Client{cfg: cfg}, errors.ErrUnsupported }
-
-// Metadata returns what is known about the provider, discovering it if need be.
-func (c *Client) Metadata(ctx context.Context) (*Metadata, error) {
-	return nil, errors.ErrUnsupported
+func New(cfg Config) (*Client, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		issuer:    cfg.Issuer,
+		identity:  Identity{ClientID: cfg.ClientID, Issuer: cfg.Issuer},
+		auth:      cfg.Auth,
+		mutualTLS: mutualTLS(cfg.Auth.Method()),
+		http:      privateHTTPClient(cfg.HTTPClient),
+		algs:      asymmetricAlgs,
+		leeway:    max(cfg.Leeway, 0),
+		allowHTTP: cfg.InsecureAllowHTTP,
+		static:    cfg.Metadata,
+	}
+	if c.issuer == "" {
+		c.issuer, c.identity.Issuer = cfg.Metadata.Issuer, cfg.Metadata.Issuer
+	}
+	if cfg.Leeway == 0 {
+		c.leeway = DefaultLeeway
+	}
+	if len(cfg.IDTokenAlgs) > 0 {
+		c.algs = nil
+	}
+	for _, alg := range cfg.IDTokenAlgs {
+		c.algs = append(c.algs, jose.SignatureAlgorithm(alg))
+	}
+	c.discovered = lazy[*Metadata]{fetch: c.discover, maxAge: metadataMaxAge, pause: metadataPause}
+	c.keys = lazy[*keySet]{fetch: c.fetchKeys, maxAge: keysMaxAge, pause: keysPause}
+	return c, nil
 }
 
-// Discover fetches the metadata of issuer through hc, which may be nil
-// (OpenID Connect Discovery 1.0 section 4).
-func Discover(ctx context.Context, hc *http.Client, issuer string) (*Metadata, error) {
-	return nil, errors.ErrUnsupported
+func (cfg *Config) validate() error {
+	switch {
+	case cfg.Metadata != nil && cfg.Issuer != "" && cfg.Metadata.Issuer != cfg.Issuer:
+		return fieldErrorf("Metadata", "is of issuer %q, but Issuer is %q", cfg.Metadata.Issuer, cfg.Issuer)
+	case !isVisible(cfg.ClientID) || len(cfg.ClientID) > maxURL:
+		return fieldErrorf("ClientID", "is empty, has more than %d bytes, or other characters than visible ASCII", maxURL)
+	case cfg.Auth == nil:
+		return fieldErrorf("Auth", "is missing")
+	case cfg.HTTPClient != nil && cfg.HTTPClient.Timeout != 0 && cfg.HTTPClient.Timeout < MinTimeout:
+		return fieldErrorf("HTTPClient", "has a Timeout of %v, but a token request may take %v: want 0 or at least %v", cfg.HTTPClient.Timeout, LongPoll, MinTimeout)
+	case cfg.Leeway > maxLeeway:
+		return fieldErrorf("Leeway", "is %v, at most %v is allowed", cfg.Leeway, maxLeeway)
+	}
+	for _, alg := range cfg.IDTokenAlgs {
+		if !slices.Contains(asymmetricAlgs, jose.SignatureAlgorithm(alg)) {
+			return fieldErrorf("IDTokenAlgs", "%q is not one of %q", alg, asymmetricAlgs)
+		}
+	}
+	if v, ok := cfg.Auth.(interface{ validate() error }); ok {
+		if err := v.validate(); err != nil {
+			return err
+		}
+	}
+	return cfg.validateProvider()
 }
 
-// RequestAuthentication asks the provider to ring the person's phone. A request
-// that breaks a rule of this package is a [*FieldError] and is not sent.
-//
-// An error that is [ErrInterrupted] means that the phone may be ringing.
-func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRequest) (Acknowledgement, error) {
-	return Acknowledgement{}, errors.ErrUnsupported
+func (cfg *Config) validateProvider() error {
+	if cfg.Metadata != nil {
+		if err := cfg.Metadata.validate(cfg.InsecureAllowHTTP); err != nil {
+			return fieldErrorf("Metadata", "%v", err)
+		}
+		return nil
+	}
+	if err := checkIssuer(cfg.Issuer, cfg.InsecureAllowHTTP); err != nil {
+		return fieldErrorf("Issuer", "%q %v", cfg.Issuer, err)
+	}
+	return nil
 }
 
-// RequestToken asks once whether the person has decided, and returns the tokens
-// if they agreed. It may take LongPoll. Give the error to [Poll.After], which
-// says what it means.
-func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, error) {
-	return nil, errors.ErrUnsupported
+const maxLeeway = 10 * time.Minute
+
+// privateHTTPClient returns a copy of hc that follows no redirect.
+func privateHTTPClient(hc *http.Client) *http.Client {
+	if hc == nil {
+		return NewHTTPClient(nil)
+	}
+	private := *hc
+	private.CheckRedirect = noRedirect
+	private.Jar = nil
+	return &private
 }
-
-// VerifyIDToken checks an ID token of the provider, as RequestToken does by
-// itself. The error is an [*IDTokenError].
-func (c *Client) VerifyIDToken(ctx context.Context, raw string, expect Expect) (*IDToken, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// Wait asks again and again, as [Poll] permits, until the person has decided,
-// ack has expired or ctx is done.
-func (c *Client) Wait(ctx context.Context, ack Acknowledgement, expect Expect) (*Tokens, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// NewHTTPClient returns a client fit for [Config.HTTPClient].
-//
-// tlsConfig may be nil; a client certificate for tls_client_auth goes there.
-func NewHTTPClient(tlsConfig *tls.Config) *http.Client { return nil }
-
-// NewBindingMessage returns a short message such as "4K7-P2X" for
-// [AuthenticationRequest.BindingMessage], which every known provider accepts.
-func NewBindingMessage() string { return "" }
-
-// ClientSecretBasic authenticates with a secret in the Authorization header.
-func ClientSecretBasic(secret string) Authenticator { return nil }
-
-// ClientSecretPost authenticates with a secret in the form.
-func ClientSecretPost(secret string) Authenticator { return nil }
-
-// A PrivateKey signs client assertions.
-type PrivateKey struct {
-	// Signer is an RSA (2048 bits or more), ECDSA (P-256, P-384, P-521) or Ed25519
-	// key, in memory or in hardware.
-	Signer crypto.Signer
-	// KeyID is the kid under which the provider knows the public key; "" for none.
-	KeyID string
-	// Algorithm is the JWS algorithm; "" means PS256, ES256, ES384, ES512 or
-	// EdDSA, whichever the key is for.
-	Algorithm string
-}
-
-// PrivateKeyJWT authenticates with a signed assertion (RFC 7523 section 3).
-func PrivateKeyJWT(key PrivateKey) (Authenticator, error) { return nil, errors.ErrUnsupported }

@@ -196,26 +196,17 @@ type IDTokenError struct {
 	Check Check
 	// Problem says what is wrong with it.
 	Problem string
-	// err is the cause, if any: a failed key fetch.
-	err error
 }
 
 // Error returns "ciba: ID token refused: <check>: <problem>".
 func (e *IDTokenError) Error() string {
-	s := ErrIDToken.Error() + ": " + string(e.Check) + ": " + e.Problem
-	if e.err != nil {
-		s += ": " + e.err.Error()
-	}
-	return s
+	return ErrIDToken.Error() + ": " + string(e.Check) + ": " + e.Problem
 }
 
 // Is reports whether target is [ErrIDToken] or [ErrProtocol].
 func (e *IDTokenError) Is(target error) bool {
 	return target == ErrIDToken || target == ErrProtocol
 }
-
-// Unwrap returns the cause, if the check could not be made.
-func (e *IDTokenError) Unwrap() error { return e.err }
 
 // A Check names a property of an ID token (OpenID Connect Core sections 2 and
 // 3.1.3.7, CIBA Core section 10.3.1).

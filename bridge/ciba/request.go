@@ -2,7 +2,11 @@ package ciba
 
 import (
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // An AuthenticationRequest asks a provider to authenticate a person (CIBA Core
@@ -44,36 +48,141 @@ const (
 	MaxLoginHint      = 2048
 	MaxHintToken      = 16 << 10
 	MaxBindingMessage = 256
-	MaxScope          = 4096
+	MaxScope          = 4096 // also of ACRValues
+	MaxExtra          = 32 << 10
 )
 
-// MaxLifetime bounds requested_expiry and expires_in.
-const MaxLifetime = 7 * 24 * time.Hour
-
-// MaxInterval bounds the interval of an acknowledgement.
-const MaxInterval = time.Hour
-
-// An Acknowledgement is the provider's promise to ask the person (CIBA Core
-// section 7.3). Printing it shows no auth_req_id.
-type Acknowledgement struct {
-	// AuthReqID names the authentication request. It is opaque, may be longer
-	// than 1,000 bytes, and belongs neither on a screen nor in a log.
-	AuthReqID string
-	// ExpiresIn is the life of AuthReqID as the provider says it, from now on.
-	ExpiresIn time.Duration
-	// RequestedExpiry is the request's own, 0 if it had none.
-	RequestedExpiry time.Duration
-	// Interval is the least time between two token requests: DefaultInterval if
-	// the provider names none.
-	Interval time.Duration
+// reserved are the parameters that this package sends or that change what it
+// sends, and which are therefore not allowed in Extra. It is read only.
+var reserved = []string{
+	"scope", "login_hint", "login_hint_token", "id_token_hint", "binding_message",
+	"requested_expiry", "acr_values", "user_code", "client_notification_token",
+	"request", "request_uri", "grant_type", "auth_req_id",
+	"client_id", "client_secret", "client_assertion", "client_assertion_type",
 }
 
-// Lifetime is how long to wait for the person: the shorter of ExpiresIn and
-// RequestedExpiry, because some providers honour the requested expiry but do
-// not say so.
-func (a Acknowledgement) Lifetime() time.Duration {
-	if a.RequestedExpiry > 0 {
-		return min(a.ExpiresIn, a.RequestedExpiry)
+// validate reports the first field that breaks a rule, as a FieldError.
+func (r *AuthenticationRequest) validate() error {
+	for _, check := range []func() error{
+		r.checkScope, r.checkHints, r.checkBindingMessage, r.checkRest, r.checkExtra,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	return a.ExpiresIn
+	return nil
+}
+
+func (r *AuthenticationRequest) checkScope() error {
+	if err := checkTokens("Scope", r.Scope); err != nil {
+		return err
+	}
+	for _, s := range r.Scope {
+		if s == "openid" {
+			return nil
+		}
+	}
+	return fieldErrorf("Scope", "%q does not contain %q", r.Scope, "openid")
+}
+
+// checkTokens wants a list whose elements are separated by blanks when sent
+// (RFC 6749 section 3.3).
+func checkTokens(field string, list []string) error {
+	size := 0
+	for i, s := range list {
+		size += len(s) + 1
+		if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c == '"' || c == '\\' || c > '~' }) {
+			return fieldErrorf(field, "element %d is empty or has a character that is not allowed: blanks, quotes, backslashes and everything outside ASCII", i)
+		}
+	}
+	if size > MaxScope {
+		return fieldErrorf(field, "has %d bytes, at most %d are allowed", size, MaxScope)
+	}
+	return nil
+}
+
+func (r *AuthenticationRequest) checkHints() error {
+	hints := 0
+	for _, h := range []struct {
+		field, value string
+		limit        int
+	}{
+		{"LoginHint", r.LoginHint, MaxLoginHint},
+		{"LoginHintToken", r.LoginHintToken, MaxHintToken},
+		{"IDTokenHint", r.IDTokenHint, MaxHintToken},
+	} {
+		if h.value != "" {
+			hints++
+		}
+		if err := checkText(h.field, h.value, h.limit); err != nil {
+			return err
+		}
+	}
+	if hints != 1 {
+		return fieldErrorf("LoginHint", "%d of LoginHint, LoginHintToken and IDTokenHint are set, want exactly one", hints)
+	}
+	return nil
+}
+
+// checkText wants at most limit bytes of printable text. The error does not
+// quote it.
+func checkText(field, s string, limit int) error {
+	if len(s) > limit {
+		return fieldErrorf(field, "has %d bytes, at most %d are allowed", len(s), limit)
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return fieldErrorf(field, "has an unprintable character")
+	}
+	return nil
+}
+
+func (r *AuthenticationRequest) checkBindingMessage() error {
+	return checkText("BindingMessage", r.BindingMessage, MaxBindingMessage)
+}
+
+func (r *AuthenticationRequest) checkRest() error {
+	if r.RequestedExpiry < 0 || r.RequestedExpiry > MaxLifetime || r.RequestedExpiry%time.Second != 0 {
+		return fieldErrorf("RequestedExpiry", "is %v, want whole seconds up to %v, or 0 for none", r.RequestedExpiry, MaxLifetime)
+	}
+	if err := checkTokens("ACRValues", r.ACRValues); err != nil {
+		return err
+	}
+	return checkText("UserCode", r.UserCode, MaxBindingMessage)
+}
+
+func (r *AuthenticationRequest) checkExtra() error {
+	for _, name := range reserved {
+		if r.Extra.Has(name) {
+			return fieldErrorf("Extra", "parameter %q has its own place and is not allowed here", name)
+		}
+	}
+	size := len(r.Extra.Encode())
+	if size > MaxExtra {
+		return fieldErrorf("Extra", "has %d bytes, at most %d are allowed", size, MaxExtra)
+	}
+	return nil
+}
+
+// form returns the parameters of the request, without credentials.
+func (r *AuthenticationRequest) form() url.Values {
+	form := url.Values{"scope": {strings.Join(r.Scope, " ")}}
+	for name, value := range map[string]string{
+		"login_hint":       r.LoginHint,
+		"login_hint_token": r.LoginHintToken,
+		"id_token_hint":    r.IDTokenHint,
+		"binding_message":  r.BindingMessage,
+		"acr_values":       strings.Join(r.ACRValues, " "),
+		"user_code":        r.UserCode,
+	} {
+		if value != "" {
+			form.Set(name, value)
+		}
+	}
+	if r.RequestedExpiry > 0 {
+		form.Set("requested_expiry", strconv.FormatInt(int64(r.RequestedExpiry/time.Second), 10))
+	}
+	for name, values := range r.Extra {
+		form[name] = append([]string(nil), values...)
+	}
+	return form
 }

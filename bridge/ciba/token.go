@@ -1,9 +1,18 @@
 package ciba
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
+
+// GrantType is the grant type of a token request (CIBA Core section 10.1).
+const GrantType = "urn:openid:params:grant-type:ciba"
 
 // A TokenRequest asks whether a person has decided (CIBA Core section 10.1).
 type TokenRequest struct {
@@ -41,49 +50,134 @@ type Tokens struct {
 	DPoPNonce string
 }
 
-// An IDToken is a verified ID token. Printing it shows none of it.
-type IDToken struct {
-	// Raw is the compact JWS as it was received, for later proof.
-	Raw string
-	// Issuer, Subject and Audience are iss, sub and aud.
-	Issuer   string
-	Subject  string
-	Audience []string
-	// AuthorizedParty is azp; "" if absent.
-	AuthorizedParty string
-	// Expiry and IssuedAt are exp and iat.
-	Expiry, IssuedAt time.Time
-	// AuthTime is auth_time; zero if absent.
-	AuthTime time.Time
-	// ACR and AMR are acr and amr; empty if absent.
-	ACR string
-	AMR []string
-	// KeyID and Algorithm are kid and alg of the signature.
-	KeyID, Algorithm string
-	// Claims are all claims, as one JSON object.
-	Claims json.RawMessage
+// maxToken bounds each token, in bytes; maxTokenLife bounds expires_in.
+const (
+	maxToken     = 32 << 10
+	maxTokenLife = 10 * 366 * 24 * time.Hour
+)
+
+// RequestToken asks once whether the person has decided, and returns the tokens
+// if they agreed. It may take [LongPoll]. Give the error to [Poll.After], which
+// says what it means.
+//
+// Before it asks, it makes sure that the provider's keys are at hand: an
+// auth_req_id is redeemed only once, so tokens that could not be verified would
+// be lost.
+func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, error) {
+	if !isVisible(req.AuthReqID) || len(req.AuthReqID) > MaxAuthReqID {
+		return nil, fieldErrorf("AuthReqID", "is empty, has more than %d bytes, or other characters than visible ASCII", MaxAuthReqID)
+	}
+	m, err := c.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.keys.get(ctx); err != nil {
+		return nil, err
+	}
+	form := url.Values{"grant_type": {GrantType}, "auth_req_id": {req.AuthReqID}}
+	o, a, err := c.postToken(ctx, m, form, req.DPoPProof)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := parseTokens(o, req.DPoPProof != "")
+	if err != nil {
+		return nil, a.protocolErrorf("%v", err)
+	}
+	tokens.DPoPNonce = parseNonce(a.header.Get("DPoP-Nonce"))
+	raw, err := o.text("id_token", maxToken)
+	if err != nil {
+		return nil, a.protocolErrorf("%v", err)
+	}
+	expect := req.Expect
+	expect.AuthReqID, expect.AccessToken, expect.RefreshToken = req.AuthReqID, tokens.AccessToken, tokens.RefreshToken
+	if tokens.IDToken, err = c.VerifyIDToken(ctx, raw, expect); err != nil {
+		return nil, err
+	}
+	return tokens, nil
 }
 
-// Expect is what a caller demands of an ID token beyond what every ID token of
-// this client must fulfil. The zero value demands nothing more.
-type Expect struct {
-	// Subject is the person: sub must equal it. "" accepts anybody that the
-	// provider authenticated, which a hint does not restrict.
-	Subject string
-	// ACRValues are the acceptable values of acr; empty accepts any and none.
-	ACRValues []string
-	// RequestedAt is when the authentication was requested: auth_time, if
-	// present, must not be earlier. Zero does not look at auth_time.
-	RequestedAt time.Time
-	// RequireAuthTime refuses a token without auth_time.
-	RequireAuthTime bool
-	// AuthReqID, if set, must equal the auth_req_id claim where there is one.
-	AuthReqID string
-	// AccessToken and RefreshToken, if set, must match at_hash and rt_hash where
-	// these are present.
-	AccessToken  string
-	RefreshToken string
-	// Push demands at_hash, the auth_req_id claim and, with a refresh token,
-	// rt_hash, as push delivery does (CIBA Core section 10.3.1).
-	Push bool
+// postToken sends form to the token endpoint and returns the object of a
+// successful answer.
+func (c *Client) postToken(ctx context.Context, m *Metadata, form url.Values, dpopProof string) (object, *answer, error) {
+	header := http.Header{}
+	if err := c.auth.Authenticate(c.identity, form, header); err != nil {
+		return nil, nil, err
+	}
+	if dpopProof != "" {
+		header.Set("DPoP", dpopProof)
+	}
+	a, err := c.do(ctx, exchange{
+		endpoint: endpointToken,
+		url:      m.endpoint(c.mutualTLS, m.TokenEndpoint, func(e *EndpointAliases) string { return e.TokenEndpoint }),
+		form:     form,
+		header:   header,
+		timeout:  tokenTimeout,
+		limit:    maxAnswer,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := a.object()
+	return o, a, err
+}
+
+// parseTokens reads a successful token response (RFC 6749 section 5.1) but for
+// its ID token. bound says that a DPoP proof was sent: then the token must be
+// bound, and otherwise it must not, or a downgrade would go unnoticed.
+func parseTokens(o object, bound bool) (*Tokens, error) {
+	var t Tokens
+	var err error
+	if t.AccessToken, err = opaqueToken(o, "access_token"); err != nil {
+		return nil, err
+	}
+	if t.AccessToken == "" {
+		return nil, errors.New("member \"access_token\" is missing")
+	}
+	if t.RefreshToken, err = opaqueToken(o, "refresh_token"); err != nil {
+		return nil, err
+	}
+	if t.TokenType, err = parseTokenType(o, bound); err != nil {
+		return nil, err
+	}
+	if t.ExpiresIn, _, err = o.seconds("expires_in", 1, maxTokenLife); err != nil {
+		return nil, err
+	}
+	scope, err := o.text("scope", MaxScope)
+	if err != nil {
+		return nil, err
+	}
+	t.Scope = strings.Fields(scope)
+	if err := checkTokens("scope", t.Scope); err != nil {
+		return nil, errors.New("member \"scope\" has characters that no scope has")
+	}
+	if raw, ok := o["authorization_details"]; ok {
+		if raw[0] != '[' {
+			return nil, errors.New("member \"authorization_details\" is not an array")
+		}
+		t.AuthorizationDetails = json.RawMessage(raw)
+	}
+	return &t, nil
+}
+
+func opaqueToken(o object, name string) (string, error) {
+	s, err := o.text(name, maxToken)
+	if err == nil && s != "" && !isVisible(s) {
+		err = fmt.Errorf("member %q has other characters than visible ASCII", name)
+	}
+	return s, err
+}
+
+func parseTokenType(o object, bound bool) (string, error) {
+	got, err := o.text("token_type", maxCode)
+	if err != nil {
+		return "", err
+	}
+	want := "Bearer"
+	if bound {
+		want = "DPoP"
+	}
+	if !strings.EqualFold(got, want) {
+		return "", fmt.Errorf("member %q is %q, want %q", "token_type", printable(got, maxCode), want)
+	}
+	return want, nil
 }

@@ -1,0 +1,131 @@
+package ciba
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Limits of an [Acknowledgement]. An answer beyond them is refused.
+const (
+	// MaxLifetime bounds expires_in, and requested_expiry likewise.
+	MaxLifetime = 7 * 24 * time.Hour
+	// MaxInterval bounds interval.
+	MaxInterval = time.Hour
+	// MaxAuthReqID bounds auth_req_id, in bytes.
+	MaxAuthReqID = 8 << 10
+)
+
+// An Acknowledgement is the provider's promise to ask the person (CIBA Core
+// section 7.3). Printing it shows no auth_req_id.
+type Acknowledgement struct {
+	// AuthReqID names the authentication request. It is opaque, may be longer
+	// than 1,000 bytes, and belongs neither on a screen nor in a log.
+	AuthReqID string
+	// ExpiresIn is the life of AuthReqID as the provider says it, from now on.
+	ExpiresIn time.Duration
+	// RequestedExpiry is the request's own, 0 if it had none.
+	RequestedExpiry time.Duration
+	// Interval is the least time between two token requests: DefaultInterval if
+	// the provider names none.
+	Interval time.Duration
+}
+
+// Lifetime is how long to wait for the person: the shorter of ExpiresIn and
+// RequestedExpiry, because some providers honour the requested expiry but do
+// not say so.
+func (a Acknowledgement) Lifetime() time.Duration {
+	if a.RequestedExpiry > 0 {
+		return min(a.ExpiresIn, a.RequestedExpiry)
+	}
+	return a.ExpiresIn
+}
+
+// RequestAuthentication asks the provider to ring the person's phone (CIBA Core
+// section 7). A request that breaks a rule of this package is a [*FieldError]
+// and is not sent.
+//
+// The provider's keys are fetched first if need be, so that no phone rings for
+// tokens that could not be verified.
+//
+// An error that is [ErrInterrupted] means that the phone may be ringing: to send
+// the request again could make it ring twice.
+func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRequest) (Acknowledgement, error) {
+	if err := req.validate(); err != nil {
+		return Acknowledgement{}, err
+	}
+	m, err := c.Metadata(ctx)
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	if req.UserCode != "" && !m.BackchannelUserCode {
+		return Acknowledgement{}, fieldErrorf("UserCode", "is set, but the provider does not support user codes")
+	}
+	if _, err := c.keys.get(ctx); err != nil {
+		return Acknowledgement{}, err
+	}
+	form, header := req.form(), http.Header{}
+	if err := c.auth.Authenticate(c.identity, form, header); err != nil {
+		return Acknowledgement{}, err
+	}
+	a, err := c.do(ctx, exchange{
+		endpoint: endpointAuthenticate,
+		url: m.endpoint(c.mutualTLS, m.BackchannelAuthenticationEndpoint, func(e *EndpointAliases) string {
+			return e.BackchannelAuthenticationEndpoint
+		}),
+		form:    form,
+		header:  header,
+		timeout: authenticateTimeout,
+		limit:   maxAnswer,
+	})
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	o, err := a.object()
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	ack, err := parseAcknowledgement(o)
+	if err != nil {
+		return Acknowledgement{}, a.protocolErrorf("%v", err)
+	}
+	ack.RequestedExpiry = req.RequestedExpiry
+	return ack, nil
+}
+
+func parseAcknowledgement(o object) (Acknowledgement, error) {
+	id, err := o.text("auth_req_id", MaxAuthReqID)
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	if !isVisible(id) {
+		return Acknowledgement{}, errAuthReqID
+	}
+	expiresIn, ok, err := o.seconds("expires_in", 1, MaxLifetime)
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	if !ok {
+		return Acknowledgement{}, errExpiresIn
+	}
+	interval, _, err := o.seconds("interval", 0, MaxInterval)
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	if interval == 0 {
+		interval = DefaultInterval
+	}
+	return Acknowledgement{AuthReqID: id, ExpiresIn: expiresIn, Interval: interval}, nil
+}
+
+var (
+	errAuthReqID = errors.New("member \"auth_req_id\" is missing, or has other characters than visible ASCII")
+	errExpiresIn = errors.New("member \"expires_in\" is missing")
+)
+
+// isVisible reports whether s is one or more visible ASCII characters.
+func isVisible(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
+}

@@ -1,0 +1,269 @@
+package ciba
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// MinTimeout is the least Timeout of a Config.HTTPClient: a long poll and a
+// little more.
+const MinTimeout = LongPoll + 5*time.Second
+
+// How long one request may take, and how many bytes its answer may have.
+const (
+	tokenTimeout        = 40 * time.Second
+	authenticateTimeout = 30 * time.Second
+	fetchTimeout        = 10 * time.Second
+
+	maxAnswer = 64 << 10
+	maxFetch  = 256 << 10
+)
+
+// The requests, as they are named in errors.
+const (
+	endpointAuthenticate = "backchannel authentication"
+	endpointToken        = "token"
+	endpointDiscovery    = "discovery"
+	endpointKeys         = "key set"
+)
+
+// NewHTTPClient returns a client fit for [Config.HTTPClient]: TLS 1.2 or later,
+// no redirects, no cookies, time-outs that outlast a long poll, and enough idle
+// connections to use each again when many sign-ins wait at one provider.
+//
+// tlsConfig may be nil; it is cloned. It is where the client certificate of
+// tls_client_auth and private root certificates go.
+func NewHTTPClient(tlsConfig *tls.Config) *http.Client {
+	if tlsConfig == nil {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	tlsConfig = tlsConfig.Clone()
+	tlsConfig.MinVersion = max(tlsConfig.MinVersion, tls.VersionTLS12)
+	return &http.Client{
+		Timeout:       tokenTimeout,
+		CheckRedirect: noRedirect,
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:        tlsConfig,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    256,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: 32 << 10,
+		},
+	}
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// An exchange is one request to one endpoint.
+type exchange struct {
+	endpoint string // for errors
+	url      string
+	form     url.Values // nil for GET
+	header   http.Header
+	timeout  time.Duration
+	limit    int64 // bytes of the answer
+}
+
+// An answer is a complete HTTP response.
+type answer struct {
+	endpoint string
+	status   int
+	header   http.Header
+	body     []byte
+	tooLarge bool
+}
+
+// do makes one request and reads its answer. The error, if any, is a
+// transportError.
+func (c *Client) do(ctx context.Context, x exchange) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.timeout)
+	defer cancel()
+	var wire wireState
+	req, err := x.request(wire.trace(ctx))
+	if err != nil {
+		return nil, &transportError{endpoint: x.endpoint, unsent: true, err: err}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		unsent := x.form == nil || wire.unsent()
+		return nil, &transportError{endpoint: x.endpoint, unsent: unsent, err: err}
+	}
+	defer resp.Body.Close()
+	a := &answer{endpoint: x.endpoint, status: resp.StatusCode, header: resp.Header}
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, x.limit+1))
+	if err != nil {
+		return nil, &transportError{endpoint: x.endpoint, unsent: x.form == nil, status: resp.StatusCode, err: err}
+	}
+	a.tooLarge = int64(len(a.body)) > x.limit
+	return a, nil
+}
+
+func (x exchange) request(ctx context.Context) (*http.Request, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if x.form != nil {
+		method, body = http.MethodPost, strings.NewReader(x.form.Encode())
+	}
+	req, err := http.NewRequestWithContext(ctx, method, x.url, body)
+	if err != nil {
+		return nil, err
+	}
+	if x.header != nil {
+		req.Header = x.header
+	}
+	if x.form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.Header.Set("Accept", "application/json")
+	return req, nil
+}
+
+// A wireState tells whether a request that failed can have reached the server:
+// not if a connection was asked for and none was had. A RoundTripper that
+// reports nothing leaves the question open, which counts as sent.
+type wireState struct{ asked, had atomic.Bool }
+
+func (w *wireState) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { w.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { w.had.Store(true) },
+	})
+}
+
+func (w *wireState) unsent() bool { return w.asked.Load() && !w.had.Load() }
+
+// A transportError is a request without a complete answer.
+type transportError struct {
+	endpoint string
+	unsent   bool // it certainly had no effect
+	status   int  // of the answer whose body was cut off; 0 if there was none
+	err      error
+}
+
+func (e *transportError) Error() string {
+	if e.status != 0 {
+		return fmt.Sprintf("ciba: %s endpoint answered %d, then broke off: %v", e.endpoint, e.status, e.err)
+	}
+	return fmt.Sprintf("ciba: %s endpoint: %v", e.endpoint, e.err)
+}
+
+func (e *transportError) Unwrap() error { return e.err }
+
+// Is: an answer that had begun with an error status had no effect; one that had
+// begun with success had it, and cannot be had again.
+func (e *transportError) Is(target error) bool {
+	switch target {
+	case ErrUnavailable:
+		return e.unsent || e.status < 200 || e.status > 299
+	case ErrInterrupted:
+		return !e.unsent && e.status < 300
+	default:
+		return false
+	}
+}
+
+// A protocolError is an answer that breaks the specifications.
+type protocolError struct {
+	endpoint string
+	problem  string
+}
+
+func (e *protocolError) Error() string {
+	return fmt.Sprintf("%v: %s endpoint: %s", ErrProtocol, e.endpoint, e.problem)
+}
+
+func (e *protocolError) Is(target error) bool { return target == ErrProtocol }
+
+func (a *answer) protocolErrorf(format string, args ...any) error {
+	return &protocolError{endpoint: a.endpoint, problem: fmt.Sprintf(format, args...)}
+}
+
+// object returns the JSON object of an answer with status 200, and an error for
+// every other answer.
+func (a *answer) object(mediaTypes ...string) (object, error) {
+	if a.status != http.StatusOK {
+		return nil, a.failure()
+	}
+	return a.json(append(mediaTypes, "application/json"))
+}
+
+func (a *answer) json(mediaTypes []string) (object, error) {
+	got := a.header.Get("Content-Type")
+	mediaType, _, err := mime.ParseMediaType(got)
+	if err != nil || !slices.Contains(mediaTypes, mediaType) {
+		return nil, a.protocolErrorf("status %d with content type %q, want %q", a.status, printable(got, 64), "application/json")
+	}
+	if a.tooLarge {
+		return nil, a.protocolErrorf("status %d with a body of more than %d bytes", a.status, len(a.body)-1)
+	}
+	o, err := parseObject(a.body)
+	if err != nil {
+		return nil, a.protocolErrorf("status %d: %v", a.status, err)
+	}
+	return o, nil
+}
+
+// failure is the error for an answer whose status is not 200.
+func (a *answer) failure() error {
+	e := &Error{
+		Endpoint:   a.endpoint,
+		Status:     a.status,
+		RetryAfter: parseRetryAfter(a.header.Get("Retry-After"), time.Now()),
+		DPoPNonce:  parseNonce(a.header.Get("DPoP-Nonce")),
+	}
+	err := a.errorObject(e)
+	if err != nil && !errors.Is(e, ErrUnavailable) {
+		return err
+	}
+	return e
+}
+
+// errorObject fills e from the body (RFC 6749 section 5.2).
+func (a *answer) errorObject(e *Error) error {
+	if a.status < 400 {
+		return a.protocolErrorf("status %d, want 200 or an error", a.status)
+	}
+	o, err := a.json([]string{"application/json"})
+	if err != nil {
+		return err
+	}
+	code, err := o.text("error", maxCode)
+	switch {
+	case err != nil:
+		return a.protocolErrorf("status %d: %v", a.status, err)
+	case code == "":
+		return a.protocolErrorf("status %d: member \"error\" is missing", a.status)
+	case printable(code, maxCode) != code:
+		return a.protocolErrorf("status %d: member \"error\" has characters that no error code has", a.status)
+	}
+	e.Code = Code(code)
+	if description, err := o.text("error_description", maxAnswer); err == nil {
+		e.Description = printable(description, maxDescription)
+	}
+	if interval, ok, err := o.seconds("interval", 1, MaxInterval); err == nil && ok {
+		e.Interval = interval
+	}
+	return nil
+}
+
+const (
+	maxCode        = 64
+	maxDescription = 256
+	maxRetryAfter  = 24 * time.Hour
+	maxNonce       = 256
+)

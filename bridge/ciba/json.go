@@ -1,0 +1,168 @@
+package ciba
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+// An object is a JSON object without repeated members, whose member names are
+// case-sensitive. A member that is null is one that is missing.
+//
+// It is decoded with go-jose's fork of encoding/json, which unlike the original
+// has both properties.
+type object map[string]json.RawMessage
+
+var (
+	errNotUTF8   = errors.New("body is not valid UTF-8")
+	errNotObject = errors.New("body is not one JSON object with unique members")
+)
+
+// parseObject does not wrap the decoder's error, which may quote the input.
+func parseObject(data []byte) (object, error) {
+	if !utf8.Valid(data) {
+		return nil, errNotUTF8
+	}
+	var o object
+	if err := json.Unmarshal(data, &o); err != nil || o == nil {
+		return nil, errNotObject
+	}
+	for name, value := range o {
+		if string(value) == "null" {
+			delete(o, name)
+		}
+	}
+	return o, nil
+}
+
+// text returns a string member of at most limit bytes, "" if it is missing.
+func (o object) text(name string, limit int) (string, error) {
+	raw, ok := o[name]
+	if !ok {
+		return "", nil
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", fmt.Errorf("member %q is not a string", name)
+	}
+	if len(s) > limit {
+		return "", fmt.Errorf("member %q has %d bytes, at most %d are allowed", name, len(s), limit)
+	}
+	return s, nil
+}
+
+// seconds returns a member that counts whole seconds, from least to most.
+func (o object) seconds(name string, least int64, most time.Duration) (d time.Duration, ok bool, err error) {
+	raw, ok := o[name]
+	if !ok {
+		return 0, false, nil
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	limit := int64(most / time.Second)
+	if err != nil || n < least || n > limit {
+		return 0, false, fmt.Errorf("member %q is not a whole number from %d to %d", name, least, limit)
+	}
+	return time.Duration(n) * time.Second, true, nil
+}
+
+// date returns a NumericDate member (RFC 7519 section 2), which may have a
+// fraction.
+func (o object) date(name string) (t time.Time, ok bool, err error) {
+	raw, ok := o[name]
+	if !ok {
+		return time.Time{}, false, nil
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || !(f >= 0 && f < maxDate) {
+		return time.Time{}, false, errors.New("is not a NumericDate")
+	}
+	whole, fraction := math.Modf(f)
+	return time.Unix(int64(whole), int64(fraction*1e9)), true, nil
+}
+
+// maxDate is the end of the year 9999.
+const maxDate = 253402300800
+
+// strings returns a member that is an array of strings, nil if it is missing.
+func (o object) strings(name string) ([]string, error) {
+	raw, ok := o[name]
+	if !ok {
+		return nil, nil
+	}
+	var elements []json.RawMessage
+	if json.Unmarshal(raw, &elements) != nil {
+		return nil, fmt.Errorf("member %q is not an array of strings", name)
+	}
+	list := make([]string, len(elements))
+	for i, e := range elements {
+		if e[0] != '"' || json.Unmarshal(e, &list[i]) != nil {
+			return nil, fmt.Errorf("member %q is not an array of strings", name)
+		}
+	}
+	return list, nil
+}
+
+// flag returns a boolean member, false if it is missing.
+func (o object) flag(name string) (bool, error) {
+	switch string(o[name]) {
+	case "":
+		return false, nil
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("member %q is not a boolean", name)
+}
+
+// printable returns at most limit bytes of s, each unprintable character
+// replaced, for text that a stranger wrote.
+func printable(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+// parseRetryAfter returns the time from now that a Retry-After header says
+// (RFC 9110 section 10.2.3), 0 if it says nothing.
+func parseRetryAfter(s string, now time.Time) time.Duration {
+	var d time.Duration
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		d = time.Duration(n) * time.Second
+	} else if t, err := http.ParseTime(s); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}
+
+// parseNonce returns the value of a DPoP-Nonce header, "" if it is not one
+// (RFC 9449 section 8.1: NQCHAR).
+func parseNonce(s string) string {
+	if len(s) > maxNonce {
+		return ""
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c == '"' || c == '\\' || c > '~' {
+			return ""
+		}
+	}
+	return s
+}
