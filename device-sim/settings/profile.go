@@ -1,0 +1,195 @@
+package settings
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Version of the Vehicle Signal Specification whose paths and units are used.
+const Version = "6.0"
+
+// Bounds of a profile.
+const (
+	maxSettings = 256 // paths of one person
+	maxPath     = 200 // bytes of a path
+	maxText     = 256 // bytes of a text value or a name
+)
+
+// Profile is what is stored of one person.
+type Profile struct {
+	// Name is shown on the vehicle's screen.
+	Name string `json:"name"`
+	// Settings are values by VSS path: numbers, booleans and texts, in the
+	// units of VSS.
+	Settings map[string]any `json:"settings"`
+}
+
+//go:embed people.json
+var samples []byte
+
+// Samples returns the profiles of the sample people of package provider, by
+// subject.
+func Samples() map[string]Profile {
+	var out map[string]Profile
+	if err := json.Unmarshal(samples, &out); err != nil {
+		panic("settings: people.json: " + err.Error()) // it is compiled in, and tested
+	}
+	return out
+}
+
+// Branches says which VSS branches a scope opens. A scope that is not here
+// opens nothing.
+func Branches(scope string) []string {
+	switch scope {
+	case "seat":
+		return []string{"Vehicle.Cabin.Seat"}
+	case "climate":
+		return []string{"Vehicle.Cabin.HVAC"}
+	case "mirrors":
+		return []string{"Vehicle.Body.Mirrors"}
+	case "light":
+		return []string{"Vehicle.Cabin.Light.AmbientLight"}
+	case "media":
+		return []string{"Vehicle.Cabin.Infotainment.Media", "Vehicle.Cabin.Infotainment.HMI"}
+	}
+	return nil
+}
+
+// ScopeWrite allows changes to what the other scopes of the token open.
+const ScopeWrite = "settings:write"
+
+// readScopes are the scopes that open a branch.
+const readScopes = "seat climate mirrors light media"
+
+// opened returns the branches that scopes open together.
+func opened(scopes []string) []string {
+	var out []string
+	for _, s := range scopes {
+		out = append(out, Branches(s)...)
+	}
+	return out
+}
+
+// within reports whether a path lies in one of the branches.
+func within(path string, branches []string) bool {
+	return slices.ContainsFunc(branches, func(b string) bool { return strings.HasPrefix(path, b+".") })
+}
+
+// profiles holds everybody's settings in memory.
+type profiles struct {
+	mu        sync.RWMutex
+	bySubject map[string]Profile // maps inside are replaced, never changed
+}
+
+func newProfiles(in map[string]Profile) (*profiles, error) {
+	for subject, profile := range in {
+		if profile.Name == "" || len(profile.Name) > maxText {
+			return nil, fmt.Errorf("profile %q: name has %d bytes, 1 to %d are allowed", subject, len(profile.Name), maxText)
+		}
+		if err := checkSettings(profile.Settings); err != nil {
+			return nil, fmt.Errorf("profile %q: %w", subject, err)
+		}
+	}
+	return &profiles{bySubject: maps.Clone(in)}, nil
+}
+
+// get returns a person's profile cut down to branches.
+func (p *profiles) get(subject string, branches []string) (Profile, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	profile, ok := p.bySubject[subject]
+	return Profile{Name: profile.Name, Settings: cut(profile.Settings, branches)}, ok
+}
+
+func cut(settings map[string]any, branches []string) map[string]any {
+	out := map[string]any{}
+	for path, value := range settings {
+		if within(path, branches) {
+			out[path] = value
+		}
+	}
+	return out
+}
+
+// change applies a patch, all of it or nothing: a nil value removes a path. The
+// check sees the profile, cut down to branches, before the change.
+func (p *profiles) change(subject string, branches []string, patch map[string]any, check func(Profile) error) (Profile, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	profile, ok := p.bySubject[subject]
+	if !ok {
+		return Profile{}, errNobody
+	}
+	if err := check(Profile{profile.Name, cut(profile.Settings, branches)}); err != nil {
+		return Profile{}, err
+	}
+	next := maps.Clone(profile.Settings)
+	maps.Copy(next, patch)
+	maps.DeleteFunc(next, func(_ string, value any) bool { return value == nil })
+	if len(next) > maxSettings {
+		return Profile{}, fmt.Errorf("%d paths, at most %d are kept", len(next), maxSettings)
+	}
+	profile.Settings = next
+	p.bySubject[subject] = profile
+	return Profile{profile.Name, cut(next, branches)}, nil
+}
+
+// errNobody: the token is good, but its subject has no settings here.
+var errNobody = errors.New("no settings are stored for this person")
+
+func checkSettings(settings map[string]any) error {
+	if len(settings) > maxSettings {
+		return fmt.Errorf("%d paths, at most %d are kept", len(settings), maxSettings)
+	}
+	for path, value := range settings {
+		if err := checkPath(path); err != nil {
+			return err
+		}
+		if err := checkValue(value); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// checkPath wants a VSS path of names that start with an upper-case letter.
+func checkPath(path string) error {
+	if len(path) > maxPath {
+		return fmt.Errorf("path has %d bytes, at most %d are allowed", len(path), maxPath)
+	}
+	names := strings.Split(path, ".")
+	for _, name := range names {
+		alnum := strings.IndexFunc(name, func(r rune) bool {
+			return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		}) < 0
+		if name == "" || !alnum || name[0] < 'A' || name[0] > 'Z' {
+			return fmt.Errorf("path %q is not a VSS path", path)
+		}
+	}
+	return nil
+}
+
+func checkValue(value any) error {
+	switch v := value.(type) {
+	case bool:
+		return nil
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return errors.New("number is not finite")
+		}
+		return nil
+	case string:
+		if len(v) > maxText || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return fmt.Errorf("text is not a line of at most %d bytes", maxText)
+		}
+		return nil
+	}
+	return fmt.Errorf("value of type %T is neither number, boolean nor text", value)
+}
