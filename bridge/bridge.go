@@ -1,0 +1,159 @@
+// Package bridge turns signed requests of devices into sign-ins at an OpenID
+// provider, and what the person decides into signed answers.
+//
+// A [Bridge] receives the messages of schemas from one side ([Bridge.Handle])
+// and publishes answers to it ([Publisher]); on the other side it speaks CIBA
+// to a [Provider]. What a sign-in has come to is in a store, so that a bridge
+// may be killed at any moment: see docs/bridge.md for the order of the durable
+// steps and what each crash leaves behind.
+//
+// # What holds
+//
+//   - One request rings the phone at most once, whatever crashes and however
+//     often the device repeats it.
+//   - A request that was accepted gets a final answer that this bridge signed.
+//     It is published again and again until the device's receipt, so it does not
+//     matter what the broker loses.
+//   - Nothing secret is stored or logged in clear. A token is never stored but
+//     sealed to the device.
+//
+// # Who owns what
+//
+// [Bridge.Run] owns every goroutine: the lanes that handle messages (in order
+// for one device), the lanes that publish, the loops that find due work in the
+// store, and the store's writer. No goroutine waits for a person.
+package bridge
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// Config is what a bridge works with. All fields are required but those that
+// say what nil or zero means.
+type Config struct {
+	// Signer returns the signer of answers: the bridge's certificate and key. It
+	// is asked often, so that a renewed certificate is taken up, and must answer
+	// at once. See FixedSigner.
+	Signer func() (*schemas.Signer, error)
+	// SealKeys open the hints of devices. The first is told to devices; the
+	// others are for devices that have not heard of it yet. All bridges of one
+	// store share them.
+	SealKeys []*schemas.SealKey
+	// Devices are the roots of device certificates.
+	Devices *x509.CertPool
+	// Revoked reports whether a device's certificate was revoked; nil means that
+	// none ever is.
+	Revoked func(*x509.Certificate) bool
+	// Provider rings the phones.
+	Provider Provider
+	// Issuer is the provider's issuer identifier. People are known by it and
+	// their subject.
+	Issuer string
+	// Store holds what outlives the process. Run runs its writer; opening and
+	// closing it is the caller's.
+	Store *store.Store
+	// Publisher carries answers to the devices.
+	Publisher Publisher
+	// Policy says which sign-ins are taken on; begin with policy.Default.
+	Policy policy.Policy
+	// PurposeParameter is the name of a further parameter of the authentication
+	// request that tells the provider what a sign-in is for, such as
+	// "request_context"; "" tells it nothing.
+	PurposeParameter string
+	// Limits bound the bridge's work; zero fields have defaults.
+	Limits Limits
+	// Logger hears one line for each sign-in that ends, and every fault; nil means
+	// slog.Default().
+	Logger *slog.Logger
+
+	failpoint func(step string) // of crash tests; nil outside
+}
+
+// A Provider is an OpenID provider with CIBA. *ciba.Client is one.
+type Provider interface {
+	// RequestAuthentication rings a phone.
+	RequestAuthentication(context.Context, ciba.AuthenticationRequest) (ciba.Acknowledgement, error)
+	// RequestToken asks once what became of it.
+	RequestToken(context.Context, ciba.TokenRequest) (*ciba.Tokens, error)
+}
+
+// A Publisher publishes to an MQTT topic. *link.Link is one. Nil says that the
+// broker has the message, which proves nothing.
+type Publisher interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
+}
+
+// Limits bound what a bridge does at the same time. What exceeds them is refused
+// as busy, before anything is stored, and the device repeats it.
+type Limits struct {
+	Open  int // sign-ins that wait for a person; 0 means 1,000,000
+	Calls int // authentication requests at the provider at the same time; 0 means 128
+	Polls int // token requests at the provider at the same time; 0 means 256
+}
+
+func (l Limits) withDefaults() (Limits, error) {
+	for _, f := range []struct {
+		name string
+		n    *int
+		def  int
+	}{{"open", &l.Open, 1_000_000}, {"calls", &l.Calls, 128}, {"polls", &l.Polls, 256}} {
+		if *f.n < 0 {
+			return l, fmt.Errorf("limit %q is %d, want 1 or more, or 0 for %d", f.name, *f.n, f.def)
+		}
+		if *f.n == 0 {
+			*f.n = f.def
+		}
+	}
+	return l, nil
+}
+
+// FixedSigner returns a Config.Signer that always returns s.
+func FixedSigner(s *schemas.Signer) func() (*schemas.Signer, error) {
+	return func() (*schemas.Signer, error) { return s, nil }
+}
+
+// A Bridge serves the devices of one broker with one provider. Several may share
+// a store.
+type Bridge struct {
+	cfg Config
+}
+
+// New returns a bridge that does nothing until Run.
+func New(cfg Config) (*Bridge, error) {
+	return &Bridge{cfg: cfg}, errors.ErrUnsupported
+}
+
+// Run works until ctx is done, then finishes what is on its way to or from the
+// provider, for a few seconds at most, and returns nil. It returns an error if
+// the bridge cannot work at all: the store is broken, or there is no signer. It
+// is called once.
+func (b *Bridge) Run(ctx context.Context) error { return errors.ErrUnsupported }
+
+// Handle takes in what arrived on a topic. It never blocks: a message for which
+// there is no room is dropped, and the device repeats it. Before and after Run
+// everything is dropped.
+func (b *Bridge) Handle(topic string, payload []byte) {}
+
+// Stats are counts since the bridge was made.
+type Stats struct {
+	Received  uint64 // messages handed to Handle
+	Dropped   uint64 // of those: undecodable, not authenticated, or no room
+	Repeats   uint64 // sign-ins that were known already
+	Pushes    uint64 // authentication requests sent to the provider
+	Polls     uint64 // token requests sent to the provider
+	Granted   uint64 // sign-ins that ended with a grant
+	Refused   uint64 // requests that ended with a refusal
+	Published uint64 // messages the broker took
+}
+
+// Stats returns the counts.
+func (b *Bridge) Stats() Stats { return Stats{} }
