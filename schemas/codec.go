@@ -2,9 +2,7 @@ package schemas
 
 import (
 	"bytes"
-	"errors"
 	"reflect"
-	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -36,13 +34,8 @@ func init() {
 	if err != nil {
 		panic(err)
 	}
-	// Absence is said by leaving the key out, never by null or undefined.
-	simple, err := cbor.NewSimpleValueRegistryFromDefaults(cbor.WithRejectedSimpleValue(22), cbor.WithRejectedSimpleValue(23))
-	if err != nil {
-		panic(err)
-	}
 	opts := cbor.DecOptions{
-		SimpleValues:     simple,
+		SimpleValues:     trueAndFalse(),
 		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
 		IndefLength:      cbor.IndefLengthForbidden,
 		TagsMd:           cbor.TagsForbidden,
@@ -61,13 +54,32 @@ func init() {
 	}
 }
 
+// trueAndFalse is the registry of the only simple values that are accepted:
+// absence is said by leaving the key out, never by null or undefined, and the
+// codec would take the unassigned ones for numbers.
+func trueAndFalse() *cbor.SimpleValueRegistry {
+	var reject []func(*cbor.SimpleValueRegistry) error
+	for v := range 256 {
+		isBool := v == 20 || v == 21
+		reserved := v >= 24 && v < 32 // not well-formed to begin with
+		if !isBool && !reserved {
+			reject = append(reject, cbor.WithRejectedSimpleValue(cbor.SimpleValue(v)))
+		}
+	}
+	r, err := cbor.NewSimpleValueRegistryFromDefaults(reject...)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
 // unmarshal decodes data strictly into v and refuses any encoding but the
 // deterministic one. It does not check field values, but runs check between
 // the two, so that an absent key is reported as missing and not as an odd
 // encoding.
 func unmarshal(data []byte, v any, check func() error) error {
 	if err := decMode.Unmarshal(data, v); err != nil {
-		return codecError("", err)
+		return codecError(err)
 	}
 	if check != nil {
 		if err := check(); err != nil {
@@ -82,56 +94,6 @@ func unmarshal(data []byte, v any, check func() error) error {
 		return failf(ClassNotCanonical, "", "want the deterministic encoding of RFC 8949 section 4.2.1")
 	}
 	return nil
-}
-
-// codecError turns what the codec says into an [*Error]; ours pass through it
-// unchanged.
-func codecError(field string, err error) *Error {
-	if own, ok := errors.AsType[*Error](err); ok {
-		return own
-	}
-	return &Error{classOf(err), field, brief(err)}
-}
-
-// classOf sorts the codec's errors into ours.
-func classOf(err error) Class {
-	if e, ok := errors.AsType[*cbor.UnmarshalTypeError](err); ok && e.CBORType == "positive integer" && strings.HasPrefix(e.GoType, "uint") {
-		return ClassLimit // a number too large for its field
-	}
-	for _, c := range []struct {
-		is    func() bool
-		class Class
-	}{
-		{as[*cbor.ExtraneousDataError](err), ClassTrailing},
-		{as[*cbor.IndefiniteLengthError](err), ClassIndefinite},
-		{as[*cbor.TagsMdError](err), ClassTag},
-		{as[*cbor.MaxNestedLevelError](err), ClassTooDeep},
-		{as[*cbor.MaxArrayElementsError](err), ClassTooDeep},
-		{as[*cbor.MaxMapPairsError](err), ClassTooDeep},
-		{as[*cbor.DupMapKeyError](err), ClassDuplicateKey},
-		{as[*cbor.UnknownFieldError](err), ClassUnknownKey},
-		{as[*cbor.InvalidMapKeyTypeError](err), ClassUnknownKey},
-		{as[*cbor.UnmarshalTypeError](err), ClassWrongType},
-		{as[*cbor.UnacceptableDataItemError](err), ClassWrongType},
-	} {
-		if c.is() {
-			return c.class
-		}
-	}
-	return ClassMalformed
-}
-
-func as[T error](err error) func() bool {
-	return func() bool { _, ok := errors.AsType[T](err); return ok }
-}
-
-// brief strips the codec's Go type names from an error: the reader may have
-// written the peer in another language.
-func brief(err error) error {
-	if e, ok := errors.AsType[*cbor.UnmarshalTypeError](err); ok {
-		return errors.New("CBOR " + e.CBORType + " where another type is wanted")
-	}
-	return errors.New(strings.TrimPrefix(err.Error(), "cbor: "))
 }
 
 // marshal encodes v deterministically. v is always one of this package's

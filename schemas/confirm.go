@@ -5,6 +5,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+
+	"github.com/veraison/go-cose"
 )
 
 // A ConfirmKey is a public key that a token is to be bound to: req_cnf of
@@ -16,10 +18,10 @@ type ConfirmKey struct {
 }
 
 type coseKey struct {
-	Type  int64 `cbor:"1,keyasint"`  // 1 OKP, 2 EC2
-	Curve int64 `cbor:"-1,keyasint"` // 6 Ed25519, 1 P-256
-	X     Bytes `cbor:"-2,keyasint"`
-	Y     Bytes `cbor:"-3,keyasint,omitempty"` // EC2 only, never compressed
+	Type  cose.KeyType `cbor:"1,keyasint"`  // 1 OKP, 2 EC2
+	Curve cose.Curve   `cbor:"-1,keyasint"` // 6 Ed25519, 1 P-256
+	X     Bytes        `cbor:"-2,keyasint"`
+	Y     Bytes        `cbor:"-3,keyasint,omitempty"` // EC2 only, never compressed
 }
 
 // NewConfirmKey wraps an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey.
@@ -33,9 +35,9 @@ func NewConfirmKey(pub crypto.PublicKey) (*ConfirmKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &ConfirmKey{coseKey{Type: 2, Curve: 1, X: point[1:33], Y: point[33:]}}, nil
+		return &ConfirmKey{coseKey{Type: cose.KeyTypeEC2, Curve: cose.CurveP256, X: point[1:33], Y: point[33:]}}, nil
 	case ed25519.PublicKey:
-		return &ConfirmKey{coseKey{Type: 1, Curve: 6, X: Bytes(k)}}, nil
+		return &ConfirmKey{coseKey{Type: cose.KeyTypeOKP, Curve: cose.CurveEd25519, X: Bytes(k)}}, nil
 	}
 	return nil, failf(ClassAlg, "req_cnf", "%T, want ECDSA P-256 or Ed25519", pub)
 }
@@ -44,13 +46,13 @@ func NewConfirmKey(pub crypto.PublicKey) (*ConfirmKey, error) {
 func (c *ConfirmKey) Public() (crypto.PublicKey, error) {
 	k := c.Key
 	switch {
-	case k.Type == 2 && k.Curve == 1 && len(k.X) == 32 && len(k.Y) == 32:
+	case k.Type == cose.KeyTypeEC2 && k.Curve == cose.CurveP256 && len(k.X) == 32 && len(k.Y) == 32:
 		pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, k.X...), k.Y...))
 		if err != nil {
 			return nil, failf(ClassLimit, "req_cnf", "not a point on P-256")
 		}
 		return pub, nil
-	case k.Type == 1 && k.Curve == 6 && len(k.X) == 32 && k.Y == nil:
+	case k.Type == cose.KeyTypeOKP && k.Curve == cose.CurveEd25519 && len(k.X) == 32 && len(k.Y) == 0:
 		return ed25519.PublicKey(k.X), nil
 	}
 	return nil, failf(ClassLimit, "req_cnf", "want a COSE_Key on P-256 (uncompressed) or Ed25519")
@@ -59,6 +61,10 @@ func (c *ConfirmKey) Public() (crypto.PublicKey, error) {
 func (c *ConfirmKey) check() error {
 	if c == nil {
 		return nil
+	}
+	k := c.Key
+	if k.Type == 0 || k.Curve == 0 || len(k.X) == 0 || (k.Type == cose.KeyTypeEC2 && len(k.Y) == 0) {
+		return failf(ClassMissing, "req_cnf", "a COSE_Key with kty, crv, x and, for EC2, y is required")
 	}
 	_, err := c.Public()
 	return err

@@ -1,5 +1,7 @@
 package schemas
 
+import "math"
+
 // Welcome answers Hello. Its envelope carries the bridge's certificate chain,
 // and it names the sealing key, unless the device said that it has seen this
 // very welcome before.
@@ -45,18 +47,19 @@ type Prove struct {
 	Type     kindOf[Prove] `cbor:"-1,keyasint"`
 	ID       ID            `cbor:"7,keyasint"`
 	IssuedAt uint64        `cbor:"6,keyasint"`
-	Endpoint uint8         `cbor:"-20,keyasint"`           // index into the device's own list of token endpoints
+	Endpoint uint8         `cbor:"-20,keyasint,omitempty"` // index into the device's own list of token endpoints
 	Interval uint16        `cbor:"-21,keyasint,omitempty"` // seconds
-	First    uint16        `cbor:"-22,keyasint"`
+	First    uint16        `cbor:"-22,keyasint,omitempty"`
 	Count    uint8         `cbor:"-23,keyasint"`           // 1 to MaxProofs
 	Nonce    string        `cbor:"-26,keyasint,omitempty"` // DPoP-Nonce, RFC 9449 section 8; at most 256 bytes
 }
 
-// Revoked tells the device to forget sessions now, and answers SignOut. It
-// bears no id when nobody asked.
+// Revoked tells the device to forget sessions now. It answers SignOut; where
+// nobody asked, the bridge makes the id up, so that there is a receipt for it.
+// Exactly one of Sessions and All says which.
 type Revoked struct {
 	Type     kindOf[Revoked] `cbor:"-1,keyasint"`
-	ID       *ID             `cbor:"7,keyasint,omitempty"`
+	ID       ID              `cbor:"7,keyasint"`
 	Sessions []ID            `cbor:"-18,keyasint,omitempty"` // 1 to 16
 	All      bool            `cbor:"-19,keyasint,omitempty"`
 }
@@ -94,17 +97,15 @@ func (m Refused) RequestID() ID { return m.ID }
 // RequestID returns m.ID.
 func (m Prove) RequestID() ID { return m.ID }
 
-// RequestID returns m.ID, or zero where nobody asked.
-func (m Revoked) RequestID() ID {
-	if m.ID == nil {
-		return ID{}
-	}
-	return *m.ID
-}
+// RequestID returns m.ID.
+func (m Revoked) RequestID() ID { return m.ID }
 
-func (m Welcome) check() error {
-	if n := len(m.Peers); n > maxPeers || (m.Peers != nil && n == 0) {
+func (m *Welcome) check() error {
+	if n := len(m.Peers); n > maxPeers {
 		return failf(ClassLimit, "peers", "%d certificates, want 1 to %d", n, maxPeers)
+	}
+	if m.Sealing == nil && len(m.Peers) > 0 {
+		return failf(ClassMissing, "sealing", "peers come with a sealing key and a chain")
 	}
 	for _, p := range m.Peers {
 		if len(p) == 0 || len(p) > maxCertificate {
@@ -112,37 +113,38 @@ func (m Welcome) check() error {
 		}
 	}
 	return firstError(needID(m.ID), needTime(m.IssuedAt), m.Versions.check(),
-		needField("welcome", m.Name != WelcomeID{}), m.Sealing.check())
+		needField("welcome", m.Name != WelcomeID{}), notZero("sealing_key", m.Sealing))
 }
 
-func (m Pending) check() error {
+func (m *Pending) check() error {
 	if m.ExpiresIn == 0 {
 		return needField("expires_in", false)
 	}
-	return firstError(needID(m.ID), checkText("binding_message", m.Binding, 0, 64))
+	return firstError(needID(m.ID), checkText("binding_message", m.Binding, maxShort))
 }
 
-func (m Granted) check() error {
-	return firstError(needID(m.ID), needField("sealed", len(m.Sealed) > 0), checkSealed(m.Sealed, MaxDown))
+func (m *Granted) check() error {
+	return firstError(needID(m.ID), needField("sealed", len(m.Sealed) > 0))
 }
 
-func (m Refused) check() error {
+func (m *Refused) check() error {
 	return firstError(needID(m.ID), needTime(m.IssuedAt), m.Code.check())
 }
 
-func (m Prove) check() error {
+func (m *Prove) check() error {
 	if m.Count == 0 {
 		return needField("count", false)
 	}
 	if m.Count > MaxProofs {
 		return failf(ClassLimit, "count", "%d, want 1 to %d", m.Count, MaxProofs)
 	}
+	if last := int(m.First) + int(m.Count) - 1; last > math.MaxUint16 {
+		return failf(ClassLimit, "first, count", "last number %d, limit %d", last, math.MaxUint16)
+	}
 	return firstError(needID(m.ID), needTime(m.IssuedAt), checkNonce(m.Nonce))
 }
 
-func (m Revoked) check() error {
-	if m.ID != nil && *m.ID == (ID{}) {
-		return needField("cti", false)
-	}
-	return firstError(checkSessions(m.Sessions), exactlyOne("sessions, all", m.Sessions != nil, m.All))
+func (m *Revoked) check() error {
+	return firstError(needID(m.ID), checkSessions(m.Sessions),
+		exactlyOne("sessions, all", len(m.Sessions) > 0, m.All))
 }

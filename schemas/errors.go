@@ -6,21 +6,22 @@ import "fmt"
 // so they are part of the format: other implementations report the same.
 type Class string
 
-// The classes of failure, in the order in which they are looked for.
+// The classes of failure, roughly in the order in which they are looked for.
+// Of several faults in one message any may be reported.
 const (
 	ClassTooLarge     Class = "too-large"      // more bytes than MaxUp or MaxDown
 	ClassMalformed    Class = "malformed"      // not well-formed CBOR, or not text where text must be
 	ClassTrailing     Class = "trailing-bytes" // bytes after the item
 	ClassIndefinite   Class = "indefinite"     // indefinite length
 	ClassTag          Class = "tag"            // a CBOR tag
-	ClassTooDeep      Class = "too-deep"       // nested deeper, or longer, than any message is
+	ClassTooDeep      Class = "too-deep"       // nested deeper, or with more elements, than any message has
 	ClassDuplicateKey Class = "duplicate-key"  // the same map key twice
 	ClassUnknownKey   Class = "unknown-key"    // a map key this version does not know
 	ClassWrongType    Class = "wrong-type"     // a value of another type than the key asks for
-	ClassMissing      Class = "missing"        // a required key is absent, or its value empty or zero
+	ClassMissing      Class = "missing"        // a required key is absent, or its value zero or empty
 	ClassLimit        Class = "limit"          // a value outside its range or length
 	ClassConflict     Class = "conflict"       // keys that exclude each other
-	ClassNotCanonical Class = "not-canonical"  // decodes, but is not the deterministic encoding
+	ClassNotCanonical Class = "not-canonical"  // decodes, but is not the deterministic encoding (also: an optional value that is zero or empty)
 	ClassWay          Class = "wrong-way"      // an up message on a down topic, or the reverse
 	ClassHeader       Class = "header"         // a COSE header that must not be there, or is missing
 	ClassCrit         Class = "crit"           // the crit header: nothing critical is known

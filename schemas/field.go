@@ -1,12 +1,20 @@
 package schemas
 
 import (
+	"unicode"
 	"unicode/utf8"
 )
 
 // Bounds of single fields, all in the CDDL.
 const (
 	maxScope       = 256
+	maxShort       = 64 // acr, binding message, a person's name
+	maxPurpose     = 128
+	maxHint        = 256
+	maxHintToken   = 3072
+	maxNonce       = 256
+	maxEndpoint    = 512
+	maxToken       = 12288
 	maxSealedUp    = 4096
 	maxPeers       = 8
 	maxCertificate = 2048
@@ -94,7 +102,7 @@ func (s Seat) check() error {
 	return nil
 }
 
-// A firstError of several checks.
+// firstError returns the first error that is not nil.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -120,9 +128,11 @@ func needTime(iat uint64) error {
 	return needField("iat", iat != 0)
 }
 
-func (x *PublicKey) check() error {
-	if x != nil && *x == (PublicKey{}) {
-		return needField("sealing", false)
+// notZero refuses an optional value that is there and zero.
+func notZero[T ID | Handle | KeyID | WelcomeID | PublicKey](name string, x *T) error {
+	var zero T
+	if x != nil && *x == zero {
+		return failf(ClassNotCanonical, name, "all zero, where the key should be left out")
 	}
 	return nil
 }
@@ -161,13 +171,17 @@ func checkScope(s string) error {
 	return nil
 }
 
-// checkText wants UTF-8 of lo to hi bytes without control characters.
-func checkText(name, s string, lo, hi int) error {
-	if len(s) < lo || len(s) > hi {
-		return failf(ClassLimit, name, "%d bytes, want %d to %d", len(s), lo, hi)
+// checkText wants UTF-8 of at most limit bytes without control characters
+// (Unicode category Cc). An error does not show the text: it may be a hint.
+func checkText(name, s string, limit int) error {
+	if len(s) > limit {
+		return failf(ClassLimit, name, "%d bytes, limit %d", len(s), limit)
+	}
+	if !utf8.ValidString(s) {
+		return failf(ClassMalformed, name, "not UTF-8")
 	}
 	for _, r := range s {
-		if r < 0x20 || (r >= 0x7f && r < 0xa0) || r == utf8.RuneError {
+		if unicode.IsControl(r) {
 			return failf(ClassLimit, name, "control character %U", r)
 		}
 	}
@@ -177,8 +191,8 @@ func checkText(name, s string, lo, hi int) error {
 // checkNonce wants NQCHAR (RFC 9449 section 8.1), so that it needs no escaping
 // inside a JSON string.
 func checkNonce(s string) error {
-	if len(s) > 256 {
-		return failf(ClassLimit, "nonce", "%d bytes, limit 256", len(s))
+	if len(s) > maxNonce {
+		return failf(ClassLimit, "nonce", "%d bytes, limit %d", len(s), maxNonce)
 	}
 	for i := range len(s) {
 		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
@@ -188,15 +202,15 @@ func checkNonce(s string) error {
 	return nil
 }
 
-func checkSealed(b []byte, limit int) error {
-	if len(b) > limit || (b != nil && len(b) == 0) {
-		return failf(ClassLimit, "sealed", "%d bytes, want 1 to %d", len(b), limit)
+func checkSealed(b []byte) error {
+	if len(b) > maxSealedUp {
+		return failf(ClassLimit, "sealed", "%d bytes, limit %d", len(b), maxSealedUp)
 	}
 	return nil
 }
 
 func checkSessions(ids []ID) error {
-	if ids != nil && (len(ids) == 0 || len(ids) > maxElements) {
+	if len(ids) > maxElements {
 		return failf(ClassLimit, "sessions", "%d, want 1 to %d", len(ids), maxElements)
 	}
 	for _, id := range ids {

@@ -9,13 +9,16 @@ const (
 	WindowFuture = time.Minute
 )
 
-// Fresh returns an [*Error] of class stale where a request issued at iat
+// Fresh compares whole seconds, bounds included. It returns an [*Error] of class stale where a request issued at iat
 // (seconds since 1970) lies outside the window at now. The bridge then refuses
 // with clock_skew and its own time.
 func Fresh(iat uint64, now time.Time) error {
-	age := now.Sub(time.Unix(int64(iat), 0))
-	if age > WindowPast || age < -WindowFuture {
-		return failf(ClassStale, "iat", "issued %v ago by the bridge's clock, want %v to %v", age.Round(time.Second), -WindowFuture, WindowPast)
+	if iat > maxTime {
+		return failf(ClassStale, "iat", "%d seconds, limit %d", iat, uint64(maxTime))
+	}
+	age, past, future := now.Unix()-int64(iat), int64(WindowPast/time.Second), int64(WindowFuture/time.Second)
+	if age > past || age < -future {
+		return failf(ClassStale, "iat", "issued %d s ago by this clock, want %d to %d", age, -future, past)
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package schemas
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
 
 // A Kind is the type of a message, the value of key -1. Append-only.
 type Kind uint8
@@ -58,14 +62,14 @@ func (k Kind) Way() Way {
 	return Up
 }
 
-// A Message is one of the thirteen: [Hello], [SignIn], [Cancel], [Receipt],
-// [Renew], [SignOut], [Proof] up; [Welcome], [Pending], [Granted], [Refused],
-// [Prove], [Revoked] down. All but some of Revoked carry a request id.
+// A Message is a pointer to one of the thirteen: [Hello], [SignIn], [Cancel],
+// [Receipt], [Renew], [SignOut], [Proof] up; [Welcome], [Pending], [Granted],
+// [Refused], [Prove], [Revoked] down.
 type Message interface {
 	// Kind is the value of key -1.
 	Kind() Kind
-	// RequestID is the id of the request the message is or answers; zero
-	// where there is none.
+	// RequestID is the id of the request the message is or answers, or of the
+	// revocation.
 	RequestID() ID
 	// check applies the ranges and lengths of the CDDL.
 	check() error
@@ -81,25 +85,21 @@ func MarshalPayload(m Message) ([]byte, error) {
 }
 
 // UnmarshalPayload decodes the payload of a message that travels in the given
-// way. What it accepts, [MarshalPayload] gives back byte for byte.
+// way. What it accepts, [MarshalPayload] gives back byte for byte. Every
+// error wraps an [*Error].
 func UnmarshalPayload(way Way, data []byte) (Message, error) {
 	if limit := maxBytes(way); len(data) > limit {
 		return nil, failf(ClassTooLarge, "payload", "%d bytes, limit %d", len(data), limit)
 	}
-	var head struct {
-		Kind *Kind `cbor:"-1,keyasint"`
+	kind, err := peekKind(data)
+	if err != nil {
+		return nil, fmt.Errorf("payload: %w", err)
 	}
-	if err := kndMode.Unmarshal(data, &head); err != nil {
-		return nil, codecError("payload", err)
-	}
-	if head.Kind == nil {
-		return nil, failf(ClassMissing, "type", "key -1 says which message it is")
-	}
-	def, ok := kinds[*head.Kind]
+	def, ok := kinds[kind]
 	if !ok {
-		return nil, failf(ClassLimit, "type", "%d is no message of this version", uint8(*head.Kind))
+		return nil, failf(ClassLimit, "type", "%d is no message of this version", uint8(kind))
 	}
-	if head.Kind.Way() != way {
+	if kind.Way() != way {
 		return nil, failf(ClassWay, "type", "%s does not travel %v", def.name, way)
 	}
 	m := def.make()
@@ -107,6 +107,24 @@ func UnmarshalPayload(way Way, data []byte) (Message, error) {
 		return nil, fmt.Errorf("%s: %w", def.name, err)
 	}
 	return m, nil
+}
+
+// peekKind reads key -1 alone. What is wrong with other keys, the strict
+// decoding that follows says better.
+func peekKind(data []byte) (Kind, error) {
+	var head struct {
+		Kind cbor.RawMessage `cbor:"-1,keyasint"`
+	}
+	if err := kndMode.Unmarshal(data, &head); err != nil && head.Kind == nil {
+		return 0, codecError(err)
+	}
+	var kind Kind
+	if head.Kind != nil {
+		if err := decMode.Unmarshal(head.Kind, &kind); err != nil {
+			return 0, codecError(err)
+		}
+	}
+	return kind, needField("type", kind != 0)
 }
 
 func maxBytes(w Way) int {

@@ -9,6 +9,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/big"
+
+	"github.com/veraison/go-cose"
 )
 
 // MaxProofs is how many DPoP proofs one Prove may ask for.
@@ -97,7 +99,7 @@ func proofKey(pub crypto.PublicKey) (jwk, alg string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if c.Key.Type == 2 {
+	if c.Key.Type == cose.KeyTypeEC2 {
 		return fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, b64(c.Key.X), b64(c.Key.Y)), "ES256", nil
 	}
 	return fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":"%s"}`, b64(c.Key.X)), "EdDSA", nil
@@ -113,8 +115,8 @@ func proofJTI(c ProofClaims) string {
 
 // checkEndpoint wants a URL that can stand in JSON as it is.
 func checkEndpoint(s string) error {
-	if s == "" || len(s) > 512 {
-		return failf(ClassLimit, "endpoint", "%d bytes, want 1 to 512", len(s))
+	if s == "" || len(s) > maxEndpoint {
+		return failf(ClassLimit, "endpoint", "%d bytes, want 1 to %d", len(s), maxEndpoint)
 	}
 	for i := range len(s) {
 		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '?' || c == '#' {

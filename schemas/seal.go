@@ -5,6 +5,9 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"errors"
+	"fmt"
+
+	"github.com/veraison/go-cose"
 )
 
 // Sealing is COSE_Encrypt0 (RFC 9052 section 5.2) with integrated HPKE in
@@ -12,10 +15,8 @@ import (
 // HKDF-SHA256, AES-128-GCM, empty info. The draft is not an RFC yet, so its
 // code points stand here and nowhere else.
 const (
-	algHPKE3   = 41 // COSE alg
-	headerAlg  = 1
-	headerKid  = 4
-	contextEnc = "Encrypt0" // Enc_structure, RFC 9052 section 5.3
+	algHPKE3   cose.Algorithm = 41
+	contextEnc                = "Encrypt0" // Enc_structure, RFC 9052 section 5.3
 )
 
 // SealOverhead is how many bytes longer a sealed grant is than its plaintext,
@@ -35,9 +36,13 @@ type encapsulation struct {
 	Key PublicKey `cbor:"-4,keyasint"`
 }
 
+func (e *encrypt0) check() error {
+	return needField("ek", e.Unprotected.Key != PublicKey{})
+}
+
 type sealHeader struct {
-	Alg int64  `cbor:"1,keyasint"`
-	Kid *KeyID `cbor:"4,keyasint,omitempty"` // hints only: the bridge has several keys, a request has one
+	Alg *cose.Algorithm `cbor:"1,keyasint,omitempty"`
+	Kid *KeyID          `cbor:"4,keyasint,omitempty"` // hints only: the bridge has several keys, a request has one
 }
 
 // encStructure is what HPKE authenticates besides the plaintext.
@@ -114,7 +119,8 @@ func sealTo(pub PublicKey, kid *KeyID, t Topic, id ID, plaintext []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	protected := marshal(sealHeader{Alg: algHPKE3, Kid: kid})
+	alg := algHPKE3
+	protected := marshal(sealHeader{Alg: &alg, Kid: kid})
 	ct, err := sender.Seal(sealAAD(protected, t, id), plaintext)
 	if err != nil {
 		return nil, err
@@ -125,16 +131,9 @@ func sealTo(pub PublicKey, kid *KeyID, t Topic, id ID, plaintext []byte) ([]byte
 // openWith is the inverse of sealTo. Whatever is wrong with the ciphertext,
 // the key, the topic or the id, the error is the same.
 func (k *SealKey) openWith(withKid bool, t Topic, id ID, sealed []byte) ([]byte, error) {
-	var e encrypt0
-	if err := unmarshal(sealed, &e, nil); err != nil {
+	e, h, err := parseSealed(sealed)
+	if err != nil {
 		return nil, err
-	}
-	var h sealHeader
-	if err := unmarshal(e.Protected, &h, nil); err != nil {
-		return nil, err
-	}
-	if h.Alg != algHPKE3 {
-		return nil, failf(ClassAlg, "sealed", "alg %d, want %d (HPKE-3)", h.Alg, algHPKE3)
 	}
 	if withKid != (h.Kid != nil) {
 		return nil, failf(ClassHeader, "sealed", "a hint names its key by kid, a grant does not")
@@ -153,6 +152,23 @@ func (k *SealKey) openWith(withKid bool, t Topic, id ID, sealed []byte) ([]byte,
 	return plaintext, nil
 }
 
+// parseSealed takes a COSE_Encrypt0 apart.
+func parseSealed(sealed []byte) (e encrypt0, h sealHeader, err error) {
+	if err := unmarshal(sealed, &e, e.check); err != nil {
+		return encrypt0{}, sealHeader{}, fmt.Errorf("sealed: %w", err)
+	}
+	if err := unmarshal(e.Protected, &h, nil); err != nil {
+		return encrypt0{}, sealHeader{}, fmt.Errorf("sealed: protected header: %w", err)
+	}
+	if h.Alg == nil {
+		return encrypt0{}, sealHeader{}, failf(ClassAlg, "sealed", "alg missing")
+	}
+	if *h.Alg != algHPKE3 {
+		return encrypt0{}, sealHeader{}, failf(ClassAlg, "sealed", "alg %d, want %d (HPKE-3)", int64(*h.Alg), int64(algHPKE3))
+	}
+	return e, h, nil
+}
+
 var errSealed = failf(ClassSealed, "sealed", "does not open with this key for this request")
 
 // sealAAD is the Enc_structure with external_aad = topic || id.
@@ -167,12 +183,8 @@ func sealAAD(protected []byte, t Topic, id ID) []byte {
 // SealedTo returns the id of the key that a sealed hint names, so that a bridge
 // with several keys finds the right one.
 func SealedTo(sealed []byte) (KeyID, error) {
-	var e encrypt0
-	if err := unmarshal(sealed, &e, nil); err != nil {
-		return KeyID{}, err
-	}
-	var h sealHeader
-	if err := unmarshal(e.Protected, &h, nil); err != nil {
+	_, h, err := parseSealed(sealed)
+	if err != nil {
 		return KeyID{}, err
 	}
 	if h.Kid == nil {

@@ -1,5 +1,11 @@
 package schemas
 
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
 // Private is what a sign-in says to the bridge alone. At most one of the
 // hints is set, and none where the sign-in names a paired person; at least one
 // field is set.
@@ -9,6 +15,15 @@ type Private struct {
 	IDTokenHint    string `cbor:"-29,keyasint,omitempty"` // at most 3072 bytes
 	Purpose        string `cbor:"-30,keyasint,omitempty"` // what it is for, to be shown on the phone; at most 128 bytes
 }
+
+// redacted stands for a secret wherever one is printed by mistake.
+const redacted = "[sealed]"
+
+// Format prints none of the contents, whatever the verb.
+func (Private) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
+
+// LogValue logs none of the contents.
+func (Private) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Hints counts the hints that are set: 0 or 1 in a valid Private.
 func (p Private) Hints() int {
@@ -29,10 +44,10 @@ func (p Private) check() error {
 		return failf(ClassConflict, "hint", "%d hints, at most one is allowed", p.Hints())
 	}
 	return firstError(
-		checkText("login_hint", p.LoginHint, 0, 256),
-		checkText("login_hint_token", p.LoginHintToken, 0, 3072),
-		checkText("id_token_hint", p.IDTokenHint, 0, 3072),
-		checkText("purpose", p.Purpose, 0, 128))
+		checkText("login_hint", p.LoginHint, maxHint),
+		checkText("login_hint_token", p.LoginHintToken, maxHintToken),
+		checkText("id_token_hint", p.IDTokenHint, maxHintToken),
+		checkText("purpose", p.Purpose, maxPurpose))
 }
 
 // SealPrivate seals p to the bridge's key for the request id of device d.
@@ -86,9 +101,15 @@ type Grant struct {
 	Renewable   bool      `cbor:"-32,keyasint,omitempty"` // the session can be renewed
 }
 
+// Format prints none of the contents, whatever the verb.
+func (Grant) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
+
+// LogValue logs none of the contents.
+func (Grant) LogValue() slog.Value { return slog.StringValue(redacted) }
+
 func (g Grant) check() error {
-	if n := len(g.AccessToken); n > 12288 {
-		return failf(ClassLimit, "access_token", "%d bytes, limit 12288", n)
+	if n := len(g.AccessToken); n > maxToken {
+		return failf(ClassLimit, "access_token", "%d bytes, limit %d", n, maxToken)
 	}
 	if g.TokenType != Bearer && g.TokenType != DPoP {
 		return failf(ClassLimit, "token_type", "%d, want 2 (DPoP) or none (Bearer)", g.TokenType)
@@ -102,7 +123,7 @@ func (g Grant) check() error {
 		needField("access_token", len(g.AccessToken) > 0),
 		needField("expires_in", g.ExpiresIn > 0),
 		needField("person", g.Person != Handle{}),
-		checkText("name", g.Name, 0, 64))
+		checkText("name", g.Name, maxShort))
 }
 
 // SealGrant seals g to the response key of the request id of device d.

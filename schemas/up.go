@@ -74,8 +74,8 @@ type SignOut struct {
 type Proof struct {
 	Type       kindOf[Proof] `cbor:"-1,keyasint"`
 	ID         ID            `cbor:"7,keyasint"`
-	First      uint16        `cbor:"-22,keyasint"` // as asked
-	Signatures Bytes         `cbor:"-24,keyasint"` // 64 bytes each, r || s or R || S; at most MaxProofs
+	First      uint16        `cbor:"-22,keyasint,omitempty"` // as asked
+	Signatures Bytes         `cbor:"-24,keyasint"`           // 64 bytes each, r || s or R || S; at most MaxProofs
 }
 
 // Kind returns KindHello.
@@ -120,40 +120,41 @@ func (m SignOut) RequestID() ID { return m.ID }
 // RequestID returns m.ID.
 func (m Proof) RequestID() ID { return m.ID }
 
-func (m Hello) check() error {
-	return firstError(needID(m.ID), needTime(m.IssuedAt), m.Versions.check())
+func (m *Hello) check() error {
+	return firstError(needID(m.ID), needTime(m.IssuedAt), m.Versions.check(),
+		notZero("welcome", m.Seen), notZero("wanted", m.Wanted))
 }
 
-func (m SignIn) check() error {
+func (m *SignIn) check() error {
 	return firstError(
 		needID(m.ID), needTime(m.IssuedAt), checkScope(m.Scope),
-		needField("person, sealed", m.Person != nil || m.Sealed != nil),
-		checkSealed(m.Sealed, maxSealedUp),
-		checkText("acr", m.ACR, 0, 64), m.Device.check(), m.Seat.check(),
+		needField("person, sealed", m.Person != nil || len(m.Sealed) > 0),
+		notZero("person", m.Person), checkSealed(m.Sealed),
+		checkText("acr", m.ACR, maxShort), m.Device.check(), m.Seat.check(),
 		needKey(m.ResponseKey), m.ConfirmKey.check(),
 	)
 }
 
-func (m Cancel) check() error  { return needID(m.ID) }
-func (m Receipt) check() error { return needID(m.ID) }
+func (m *Cancel) check() error  { return needID(m.ID) }
+func (m *Receipt) check() error { return needID(m.ID) }
 
-func (m Renew) check() error {
+func (m *Renew) check() error {
 	return firstError(needID(m.ID), needTime(m.IssuedAt), needKey(m.ResponseKey),
 		m.ConfirmKey.check(), needField("session", m.Session != ID{}))
 }
 
-func (m SignOut) check() error {
-	return firstError(needID(m.ID), needTime(m.IssuedAt), checkSessions(m.Sessions),
-		exactlyOne("person, sessions, all", m.Person != nil, m.Sessions != nil, m.All))
+func (m *SignOut) check() error {
+	return firstError(needID(m.ID), needTime(m.IssuedAt), notZero("person", m.Person), checkSessions(m.Sessions),
+		exactlyOne("person, sessions, all", m.Person != nil, len(m.Sessions) > 0, m.All))
 }
 
-func (m Proof) check() error {
+func (m *Proof) check() error {
 	n := len(m.Signatures)
 	if n == 0 {
 		return needField("signatures", false)
 	}
-	if n%64 != 0 || n/64 > MaxProofs {
-		return failf(ClassLimit, "signatures", "%d bytes, want 64 for each of 1 to %d", n, MaxProofs)
+	if n%sigSize != 0 || n/sigSize > MaxProofs {
+		return failf(ClassLimit, "signatures", "%d bytes, want %d for each of 1 to %d", n, sigSize, MaxProofs)
 	}
 	return needID(m.ID)
 }
