@@ -3,7 +3,6 @@ package ciba
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -66,24 +65,14 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 	if _, err := c.keys.get(ctx); err != nil {
 		return Acknowledgement{}, err
 	}
-	form, header := req.form(), http.Header{}
-	if err := c.auth.Authenticate(c.identity, form, header); err != nil {
-		return Acknowledgement{}, err
-	}
-	a, err := c.do(ctx, exchange{
+	o, a, err := c.post(ctx, exchange{
 		endpoint: endpointAuthenticate,
 		url: m.endpoint(c.mutualTLS, m.BackchannelAuthenticationEndpoint, func(e *EndpointAliases) string {
 			return e.BackchannelAuthenticationEndpoint
 		}),
-		form:    form,
-		header:  header,
+		form:    req.form(),
 		timeout: authenticateTimeout,
-		limit:   maxAnswer,
 	})
-	if err != nil {
-		return Acknowledgement{}, err
-	}
-	o, err := a.object()
 	if err != nil {
 		return Acknowledgement{}, err
 	}

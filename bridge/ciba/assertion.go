@@ -62,7 +62,7 @@ func (a *privateKeyJWT) Authenticate(id Identity, form url.Values, _ http.Header
 		"exp": now + int64(assertionLife/time.Second),
 	})
 	if err != nil {
-		return fmt.Errorf("ciba: signing the client assertion: %w", err)
+		return fmt.Errorf("signing the client assertion: %w", err)
 	}
 	form.Set("client_id", id.ClientID)
 	form.Set("client_assertion_type", assertionType)

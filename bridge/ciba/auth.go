@@ -15,7 +15,9 @@ type Authenticator interface {
 	// the client uses the provider's mtls_endpoint_aliases.
 	Method() string
 	// Authenticate adds the credentials of the client to one request: to its form
-	// or to its header.
+	// or to its header. If it fails, the request is not sent, and the failure
+	// counts as a passing one ([ErrUnavailable]): a key may be in a device that
+	// does not answer now. The error must contain no secret.
 	Authenticate(id Identity, form url.Values, header http.Header) error
 }
 

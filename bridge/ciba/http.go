@@ -75,9 +75,27 @@ type exchange struct {
 	endpoint string // for errors
 	url      string
 	form     url.Values // nil for GET
-	header   http.Header
+	header   http.Header // nil for none
 	timeout  time.Duration
 	limit    int64 // bytes of the answer
+}
+
+// post makes a request that proves who the client is, and returns the object of
+// a successful answer.
+func (c *Client) post(ctx context.Context, x exchange) (object, *answer, error) {
+	if x.header == nil {
+		x.header = http.Header{}
+	}
+	x.limit = maxAnswer
+	if err := c.auth.Authenticate(c.identity, x.form, x.header); err != nil {
+		return nil, nil, &transportError{endpoint: x.endpoint, unsent: true, err: err}
+	}
+	a, err := c.do(ctx, x)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := a.object()
+	return o, a, err
 }
 
 // An answer is a complete HTTP response.

@@ -197,8 +197,9 @@ func latest(t time.Time, more ...time.Time) time.Time {
 	return t
 }
 
-// outcomeError wraps err, the last error of a sign-in, so that it belongs to
-// the class of its outcome.
+// outcomeError returns the error of a sign-in that ended with o, of the class of
+// o. err is the last error; that the person was still free to decide then is no
+// longer true and not passed on.
 func outcomeError(o Outcome, err error) error {
 	class := map[Outcome]error{
 		OutcomeExpired:     ErrExpired,
@@ -208,7 +209,7 @@ func outcomeError(o Outcome, err error) error {
 	switch {
 	case class == nil || errors.Is(err, class):
 		return err
-	case err == nil:
+	case err == nil || errors.Is(err, ErrPending):
 		return class
 	default:
 		return fmt.Errorf("%w: %w", class, err)

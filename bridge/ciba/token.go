@@ -74,8 +74,16 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 	if _, err := c.keys.get(ctx); err != nil {
 		return nil, err
 	}
-	form := url.Values{"grant_type": {GrantType}, "auth_req_id": {req.AuthReqID}}
-	o, a, err := c.postToken(ctx, m, form, req.DPoPProof)
+	x := exchange{
+		endpoint: endpointToken,
+		url:      m.endpoint(c.mutualTLS, m.TokenEndpoint, func(e *EndpointAliases) string { return e.TokenEndpoint }),
+		form:     url.Values{"grant_type": {GrantType}, "auth_req_id": {req.AuthReqID}},
+		timeout:  tokenTimeout,
+	}
+	if req.DPoPProof != "" {
+		x.header = http.Header{"Dpop": {req.DPoPProof}}
+	}
+	o, a, err := c.post(ctx, x)
 	if err != nil {
 		return nil, err
 	}
@@ -94,31 +102,6 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 		return nil, err
 	}
 	return tokens, nil
-}
-
-// postToken sends form to the token endpoint and returns the object of a
-// successful answer.
-func (c *Client) postToken(ctx context.Context, m *Metadata, form url.Values, dpopProof string) (object, *answer, error) {
-	header := http.Header{}
-	if err := c.auth.Authenticate(c.identity, form, header); err != nil {
-		return nil, nil, err
-	}
-	if dpopProof != "" {
-		header.Set("DPoP", dpopProof)
-	}
-	a, err := c.do(ctx, exchange{
-		endpoint: endpointToken,
-		url:      m.endpoint(c.mutualTLS, m.TokenEndpoint, func(e *EndpointAliases) string { return e.TokenEndpoint }),
-		form:     form,
-		header:   header,
-		timeout:  tokenTimeout,
-		limit:    maxAnswer,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	o, err := a.object()
-	return o, a, err
 }
 
 // parseTokens reads a successful token response (RFC 6749 section 5.1) but for

@@ -1,0 +1,27 @@
+package ciba_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The package is for everybody's use, so importing it must cost an importer
+// nothing but go-jose: no part of Carillon, and no other module. cibatest is
+// held to the same.
+func TestImportsOnlyGoJose(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./cibatest").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if len(deps) < 3 {
+		t.Fatalf("go list found only %q", deps)
+	}
+	for _, dep := range deps {
+		own := strings.HasSuffix(dep, "/bridge/ciba") || strings.HasSuffix(dep, "/bridge/ciba/cibatest")
+		if !own && !strings.HasPrefix(dep, "github.com/go-jose/go-jose/v4") {
+			t.Errorf("%s is imported; only the standard library and go-jose may be", dep)
+		}
+	}
+}

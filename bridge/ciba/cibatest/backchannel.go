@@ -1,0 +1,168 @@
+package cibatest
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Request is an authentication request that was accepted.
+type Request struct {
+	// AuthReqID names it.
+	AuthReqID string
+	// Hint is the one hint, of whichever kind.
+	Hint string
+	// Subject is the person that it names.
+	Subject string
+	// Scope and BindingMessage are what the phone shows.
+	Scope, BindingMessage string
+	// Params are all parameters, without credentials.
+	Params url.Values
+}
+
+type status int
+
+const (
+	statusPending status = iota
+	statusApproved
+	statusDenied
+	statusExpired
+	statusRedeemed
+)
+
+// A session is a request and what became of it. Provider.mu guards it.
+type session struct {
+	Request
+	status   status
+	approved time.Time     // when AutoApprove approves; zero for never
+	expires  time.Time     //
+	interval time.Duration //
+	asked    time.Time     // when the latest token request came
+	asking   int           // token requests being answered
+	ended    bool          // a final answer was given
+	decided  chan struct{} // closed with the first decision
+}
+
+func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
+	if !p.authenticated(w, r) {
+		return
+	}
+	form := r.PostForm
+	hints := slices.Concat(form["login_hint"], form["login_hint_token"], form["id_token_hint"])
+	expiry, err := strconv.Atoi(orElse(form.Get("requested_expiry"), "0"))
+	switch {
+	case err != nil || expiry < 0 || len(hints) != 1:
+		replyError(w, http.StatusBadRequest, "invalid_request")
+		return
+	case !slices.Contains(strings.Fields(form.Get("scope")), "openid"):
+		replyError(w, http.StatusBadRequest, "invalid_scope")
+		return
+	}
+	subject, known := hints[0], true
+	if p.Subject != nil {
+		subject, known = p.Subject(hints[0])
+	}
+	if !known {
+		replyError(w, http.StatusBadRequest, "unknown_user_id")
+		return
+	}
+	s := p.open(form, hints[0], subject, time.Duration(expiry)*time.Second)
+	if p.OnRequest != nil {
+		p.OnRequest(s.Request)
+	}
+	m := map[string]any{
+		"auth_req_id": s.AuthReqID,
+		"expires_in":  int(s.expires.Sub(time.Now()).Round(time.Second) / time.Second),
+		"interval":    int(s.interval / time.Second),
+	}
+	edit(p.EditAck, m)
+	reply(w, http.StatusOK, m)
+}
+
+func (p *Provider) open(form url.Values, hint, subject string, expiry time.Duration) *session {
+	params := url.Values{}
+	for name, values := range form {
+		if !strings.HasPrefix(name, "client_") {
+			params[name] = values
+		}
+	}
+	now := time.Now()
+	s := &session{
+		Request: Request{
+			AuthReqID:      rand.Text() + "." + rand.Text(),
+			Hint:           hint,
+			Subject:        subject,
+			Scope:          form.Get("scope"),
+			BindingMessage: form.Get("binding_message"),
+			Params:         params,
+		},
+		expires:  now.Add(orElse(expiry, orElse(p.Lifetime, 120*time.Second))),
+		interval: orElse(p.Interval, 5*time.Second),
+		decided:  make(chan struct{}),
+	}
+	if p.AutoApprove > 0 {
+		s.approved = now.Add(p.AutoApprove)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sessions == nil {
+		p.sessions = make(map[string]*session)
+	}
+	p.sessions[s.AuthReqID] = s
+	p.stats.Rang++
+	return s
+}
+
+// Requests returns all accepted requests that nobody has decided and that have
+// not expired.
+func (p *Provider) Requests() []Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var pending []Request
+	for _, s := range p.sessions {
+		if s.now() == statusPending {
+			pending = append(pending, s.Request)
+		}
+	}
+	return pending
+}
+
+// Approve lets the person agree. It reports whether the request was pending.
+func (p *Provider) Approve(authReqID string) bool { return p.decide(authReqID, statusApproved) }
+
+// Deny lets the person refuse. It reports whether the request was pending.
+func (p *Provider) Deny(authReqID string) bool { return p.decide(authReqID, statusDenied) }
+
+// Expire ends the time of a request. It reports whether the request was pending.
+func (p *Provider) Expire(authReqID string) bool { return p.decide(authReqID, statusExpired) }
+
+func (p *Provider) decide(authReqID string, to status) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sessions[authReqID]
+	if s == nil || s.now() != statusPending {
+		return false
+	}
+	s.status = to
+	close(s.decided)
+	return true
+}
+
+// now returns the status, which time may have changed.
+func (s *session) now() status {
+	now := time.Now()
+	switch {
+	case s.status != statusPending:
+		return s.status
+	case !s.approved.IsZero() && !now.Before(s.approved) && s.approved.Before(s.expires):
+		return statusApproved
+	case !now.Before(s.expires):
+		return statusExpired
+	default:
+		return statusPending
+	}
+}
