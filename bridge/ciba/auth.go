@@ -38,34 +38,34 @@ func mutualTLS(method string) bool {
 // header. Client id and secret are form-encoded first, as RFC 6749 section
 // 2.3.1 demands; providers that do not decode them again fail for secrets with
 // characters other than letters, digits and "-._".
-func ClientSecretBasic(secret string) Authenticator { return secretBasic(secret) }
+func ClientSecretBasic(secret string) Authenticator { return secretBasic{secret} }
 
 // ClientSecretPost authenticates with a shared secret in the form (RFC 6749
 // section 2.3.1).
-func ClientSecretPost(secret string) Authenticator { return secretPost(secret) }
+func ClientSecretPost(secret string) Authenticator { return secretPost{secret} }
 
 type (
-	secretBasic string
-	secretPost  string
+	secretBasic struct{ secret string }
+	secretPost  struct{ secret string }
 )
 
 func (secretBasic) Method() string { return "client_secret_basic" }
 func (secretPost) Method() string  { return "client_secret_post" }
 
 func (s secretBasic) Authenticate(id Identity, _ url.Values, header http.Header) error {
-	userinfo := url.QueryEscape(id.ClientID) + ":" + url.QueryEscape(string(s))
+	userinfo := url.QueryEscape(id.ClientID) + ":" + url.QueryEscape(s.secret)
 	header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(userinfo)))
 	return nil
 }
 
 func (s secretPost) Authenticate(id Identity, form url.Values, _ http.Header) error {
 	form.Set("client_id", id.ClientID)
-	form.Set("client_secret", string(s))
+	form.Set("client_secret", s.secret)
 	return nil
 }
 
-func (s secretBasic) validate() error { return checkSecret(string(s)) }
-func (s secretPost) validate() error  { return checkSecret(string(s)) }
+func (s secretBasic) validate() error { return checkSecret(s.secret) }
+func (s secretPost) validate() error  { return checkSecret(s.secret) }
 
 func checkSecret(s string) error {
 	if s == "" {

@@ -74,7 +74,7 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 type exchange struct {
 	endpoint string // for errors
 	url      string
-	form     url.Values // nil for GET
+	form     url.Values  // nil for GET
 	header   http.Header // nil for none
 	timeout  time.Duration
 	limit    int64 // bytes of the answer
