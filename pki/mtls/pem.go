@@ -15,6 +15,9 @@ import (
 // maxPEM bounds a PEM file, in bytes. A chain of ten RSA certificates is 20 kB.
 const maxPEM = 1 << 20
 
+// ErrNoCertificate means that a PEM file was read and holds no certificate.
+var ErrNoCertificate = errors.New("no certificate")
+
 // ReadCertificates reads the certificates of a PEM file, in their order; at
 // least one. Blocks of other types are skipped, as a key may be in the same
 // file. It serves for chains and for roots.
@@ -39,7 +42,7 @@ func certificatesIn(blocks []*pem.Block, name string) ([]*x509.Certificate, erro
 		certs = append(certs, c)
 	}
 	if len(certs) == 0 {
-		return nil, fmt.Errorf("no certificate in %q: found %s", name, kinds(blocks))
+		return nil, fmt.Errorf("%w in %q: found %s", ErrNoCertificate, name, kinds(blocks))
 	}
 	return certs, nil
 }
