@@ -1,31 +1,142 @@
-// Package store keeps what a bridge must not lose when it dies.
+// Package store keeps what a bridge must not lose when it dies: the requests of
+// devices and what became of them, the certificates of devices, the people they
+// have signed in, sessions, quotas.
+//
+// # Requests
+//
+// A request is one row. Its state says what it waits for, and its due_at when
+// somebody must look at it next:
+//
+//	ringing   about to be, or being, given to the provider; due when that must
+//	          have ended one way or the other
+//	waiting   for the person; due for the next poll
+//	answered  finally; due to be published again, until the device's receipt
+//	done      and over; due to be forgotten, when it can no longer be repeated
+//
+// Every change of state is a compare-and-set, so whoever comes second (another
+// bridge, a slow one, a cancel) changes nothing and is told so. Due rows are
+// claimed in batches by one UPDATE that puts their due_at off, so nobody owns a
+// row and nothing need be handed over.
+//
+// # Writing
+//
+// All writes go through one goroutine ([Store.Run]), which commits what has
+// gathered while the last commit was on its way: many steps of many sign-ins
+// share one wait for the disk. A method that writes returns once its change is
+// durable.
+//
+// # Secrets
+//
+// Hints, names, tokens and auth_req_ids are encrypted under a [Keyring] and
+// bound to their row. People are indexed by keyed hashes. The store never sees
+// an access token but inside a sealed answer.
 package store
 
-import "context"
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
 
 // Config says where the state is.
 type Config struct {
-	// Path is the SQLite file; it is made if it does not exist. A lock beside it
-	// keeps a second process out. Required.
+	// Path is the SQLite file; it is made, with mode 0600, if it does not exist.
+	// A lock beside it keeps a second process out. Required.
 	Path string
 	// Keys encrypt what is secret. Required; see NewKeyring.
 	Keys *Keyring
 	// UnsafeNoSync skips waiting for the disk: a power cut may then lose what was
-	// said to be stored. For tests and measurements only.
+	// said to be stored, or the whole file. For tests and measurements only.
 	UnsafeNoSync bool
 }
 
-// A Keyring encrypts with one key and decrypts with all of its keys.
-type Keyring struct{}
+// ErrClosed is returned by every method of a store that was closed, or whose Run
+// has ended.
+var ErrClosed = errors.New("store: closed")
 
-// NewKeyring returns a ring of keys of 32 bytes; the first encrypts.
-func NewKeyring(keys ...[]byte) (*Keyring, error) { return &Keyring{}, nil }
+// A Store is an open database. Its methods may be called concurrently; those
+// that write need Run to be running.
+type Store struct {
+	keys  *Keyring
+	index []byte // key of the keyed hashes; immutable
 
-// A Store is an open database.
-type Store struct{}
+	read  *sql.DB   // many connections; SQLite lets them read while one writes
+	write *sql.DB   // one connection
+	conn  *sql.Conn // that connection; owned by Open, then by Run
+	lock  *os.File
 
-// Open opens the database, brings its tables up to date, and locks it.
-func Open(ctx context.Context, cfg Config) (*Store, error) { return &Store{}, nil }
+	writes  chan *write
+	stopped chan struct{} // closed when Run ends
+	closed  chan struct{} // closed by Close
+	close   sync.Once
 
-// Close lets go of the database. It may be called more than once.
-func (s *Store) Close() error { return nil }
+	mu       sync.Mutex           // guards prepared
+	prepared map[string]*sql.Stmt // of read
+}
+
+// Open opens the database, locks it, brings its tables up to date and takes up
+// what a dead process has left. It refuses a database that a newer program has
+// written.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Keys == nil {
+		return nil, errors.New("store: no keys given")
+	}
+	s := &Store{
+		keys:     cfg.Keys,
+		writes:   make(chan *write, maxBatch),
+		stopped:  make(chan struct{}),
+		closed:   make(chan struct{}),
+		prepared: make(map[string]*sql.Stmt),
+	}
+	if err := s.open(ctx, cfg); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("store %q: %w", cfg.Path, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, cfg Config) (err error) {
+	if s.lock, err = lockFile(cfg.Path); err != nil {
+		return err
+	}
+	if s.write, s.read, err = openSQLite(cfg); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.write); err != nil {
+		return err
+	}
+	if s.conn, err = s.write.Conn(ctx); err != nil {
+		return err
+	}
+	return s.loadIndexKey(ctx)
+}
+
+// Ping reports whether the database can be read.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.read.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+}
+
+// Close lets go of the database. Writes that are not committed yet are lost,
+// and fail with ErrClosed. It may be called more than once.
+func (s *Store) Close() error {
+	var errs []error
+	s.close.Do(func() {
+		close(s.closed)
+		if s.conn != nil {
+			errs = append(errs, s.conn.Close())
+		}
+		for _, db := range []*sql.DB{s.read, s.write} {
+			if db != nil {
+				errs = append(errs, db.Close())
+			}
+		}
+		if s.lock != nil {
+			errs = append(errs, s.lock.Close())
+		}
+	})
+	return errors.Join(errs...)
+}

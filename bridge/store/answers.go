@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+const (
+	// firstDelay is the time from the first publication of an answer to the
+	// second; it doubles each time, up to maxDelay.
+	firstDelay = 2 * time.Second
+	maxDelay   = time.Minute
+
+	// Tombstone is how long a request is remembered after its end, so that a copy
+	// of it begins nothing: a copy is taken for new while it is fresh.
+	Tombstone = schemas.WindowPast + schemas.WindowFuture + time.Minute
+)
+
+// ErrTooMany is returned where MaxPerDevice forbids another request.
+var ErrTooMany = errors.New("store: too many requests of one device")
+
+// An Ending is the final answer to a request.
+type Ending struct {
+	Key
+	Message []byte    // signed, as it is published
+	Outcome string    // in a word
+	Now     time.Time // it is due to be published for the second time soon after
+	Until   time.Time // delivery is given up
+}
+
+func (e Ending) where() []any { return []any{e.Device, e.ID[:]} }
+
+// Reject stores the answer to a request that was never begun. It reports whether
+// it did; if not, there is a request of that name.
+func (s *Store) Reject(ctx context.Context, e Ending) (stored bool, err error) {
+	err = s.do(ctx, func(t *tx) (err error) {
+		stored, err = t.insert(e)
+		return err
+	})
+	return stored, err
+}
+
+// Refuse ends a request that rings or waits. It reports whether it did.
+func (s *Store) Refuse(ctx context.Context, e Ending) (ended bool, err error) {
+	err = s.do(ctx, func(t *tx) (err error) {
+		ended, err = t.end(e, "state IN ('ringing', 'waiting')")
+		return err
+	})
+	return ended, err
+}
+
+// Interrupt ends a request that still rings.
+func (s *Store) Interrupt(ctx context.Context, e Ending) (ended bool, err error) {
+	err = s.do(ctx, func(t *tx) (err error) {
+		ended, err = t.end(e, "state = 'ringing'")
+		return err
+	})
+	return ended, err
+}
+
+// Withdraw ends a request that rings or waits, or stores the answer to one that
+// has not arrived yet, so that it begins nothing when it does.
+func (s *Store) Withdraw(ctx context.Context, e Ending) (ended bool, err error) {
+	err = s.do(ctx, func(t *tx) (err error) {
+		ended, err = t.end(e, "state IN ('ringing', 'waiting')")
+		if err == nil && !ended {
+			ended, err = t.insert(e)
+		}
+		return err
+	})
+	return ended, err
+}
+
+// Denials returns how often in a row a person has said no on a device.
+func (s *Store) Denials(ctx context.Context, d schemas.DeviceID, p Person) (n int, err error) {
+	_, err = s.get(ctx, "SELECT count FROM denials WHERE device = $1 AND person = $2", []any{d, p[:]}, &n)
+	return n, err
+}
+
+// Deny ends a request because the person said no, and counts that.
+func (s *Store) Deny(ctx context.Context, e Ending, p Person, c policy.CoolDown) (ended bool, err error) {
+	err = s.do(ctx, func(t *tx) (err error) {
+		if ended, err = t.end(e, "state IN ('ringing', 'waiting')"); err != nil || !ended {
+			return err
+		}
+		var n int
+		if _, err := t.get("SELECT count FROM denials WHERE device = $1 AND person = $2", []any{e.Device, p[:]}, &n); err != nil {
+			return err
+		}
+		n++
+		_, err = t.exec(`INSERT INTO denials (device, person, count, until) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (device, person) DO UPDATE SET count = excluded.count, until = excluded.until`,
+			e.Device, p[:], n, ms(e.Now.Add(c.After(n))))
+		return err
+	})
+	return ended, err
+}
+
+// end makes the answer of a request durable if its state fits.
+func (t *tx) end(e Ending, state string) (bool, error) {
+	n, err := t.exec(`UPDATE requests SET state = 'answered', answer = $1, outcome = $2, due_at = $3, deadline = $4,
+			interval_ms = $5, details = NULL, person = NULL, asking = 0
+		WHERE device = $6 AND id = $7 AND `+state,
+		append([]any{e.Message, e.Outcome, ms(e.Now.Add(firstDelay)), ms(e.Until), firstDelay.Milliseconds()}, e.where()...)...)
+	return n == 1, err
+}
+
+func (t *tx) insert(e Ending) (bool, error) {
+	var n int
+	if _, err := t.get("SELECT count(*) FROM requests WHERE device = $1", []any{e.Device}, &n); err != nil {
+		return false, err
+	}
+	if n >= MaxPerDevice {
+		return false, ErrTooMany
+	}
+	rows, err := t.exec(`INSERT INTO requests (device, id, state, answer, outcome, due_at, deadline, interval_ms)
+		VALUES ($1, $2, 'answered', $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+		append(e.where(), e.Message, e.Outcome, ms(e.Now.Add(firstDelay)), ms(e.Until), firstDelay.Milliseconds())...)
+	return rows == 1, err
+}
+
+// ClaimAnswers takes up to n answers that are due to be published again, and
+// puts each off for twice as long as the last time.
+func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Request, error) {
+	return s.claim(ctx, `UPDATE requests SET
+			interval_ms = CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END,
+			due_at = $2 + CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END
+		WHERE (device, id) IN (
+			SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $2 AND deadline > $2 ORDER BY due_at LIMIT $3)`,
+		maxDelay.Milliseconds(), ms(now), n)
+}
+
+// Receipt records that the device has the answer, which is then forgotten. With
+// a grant, the person's earlier handles on that device become void. It reports
+// whether there was such an answer.
+func (s *Store) Receipt(ctx context.Context, k Key, now time.Time) (known bool, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE requests SET state = 'done', answer = NULL, due_at = $1
+			WHERE device = $2 AND id = $3 AND state = 'answered'`, ms(now.Add(Tombstone)), k.Device, k.ID[:])
+		if known = n == 1; err != nil || !known {
+			return err
+		}
+		return t.voidHandles(k)
+	})
+	return known, err
+}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"crypto/x509"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// maxChains is how many chains of one device are kept; the oldest go first.
+const maxChains = 4
+
+// PutChain keeps the certificate chain of a device, leaf first, besides those it
+// has had before and that are still valid.
+func (s *Store) PutChain(ctx context.Context, d schemas.DeviceID, chain []*x509.Certificate, now time.Time) error {
+	kid := schemas.KeyIDOf(chain[0])
+	var der []byte
+	for _, c := range chain {
+		der = append(der, c.Raw...)
+	}
+	return s.do(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO device_chains (device, kid, chain, stored_at, not_after) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (device, kid) DO UPDATE SET chain = excluded.chain, stored_at = excluded.stored_at`,
+			d, kid[:], der, ms(now), ms(chain[0].NotAfter))
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(`DELETE FROM device_chains WHERE device = $1 AND kid IN (
+				SELECT kid FROM device_chains WHERE device = $1 ORDER BY stored_at DESC LIMIT 1000 OFFSET $2)`, d, maxChains)
+		return err
+	})
+}
+
+// Chain returns the chain of a device whose leaf has that kid.
+func (s *Store) Chain(ctx context.Context, d schemas.DeviceID, kid schemas.KeyID) ([]*x509.Certificate, bool, error) {
+	var der []byte
+	ok, err := s.get(ctx, "SELECT chain FROM device_chains WHERE device = $1 AND kid = $2", []any{d, kid[:]}, &der)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	chain, err := x509.ParseCertificates(der)
+	if err != nil || len(chain) == 0 {
+		return nil, false, fmt.Errorf("stored chain of device %q does not parse: %w", d, err)
+	}
+	return chain, true, nil
+}
+
+// PutBridge says that a bridge with this certificate works on the state.
+func (s *Store) PutBridge(ctx context.Context, leaf *x509.Certificate, now time.Time) error {
+	kid := schemas.KeyIDOf(leaf)
+	return s.do(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO bridges (kid, leaf, seen_at, not_after) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (kid) DO UPDATE SET seen_at = excluded.seen_at`, kid[:], leaf.Raw, ms(now), ms(leaf.NotAfter))
+		return err
+	})
+}
+
+// Bridges returns the certificates (DER) under which bridges have worked on the
+// state, as far as they are valid and were seen since, at most n, in a fixed
+// order.
+func (s *Store) Bridges(ctx context.Context, now, since time.Time, n int) (leaves [][]byte, err error) {
+	err = s.each(ctx, `SELECT leaf FROM (SELECT kid, leaf FROM bridges WHERE not_after > $1 AND seen_at >= $2 ORDER BY seen_at DESC LIMIT $3) AS b ORDER BY kid`,
+		[]any{ms(now), ms(since), n}, func(rows *sql.Rows) error {
+			var leaf []byte
+			if err := rows.Scan(&leaf); err != nil {
+				return err
+			}
+			leaves = append(leaves, leaf)
+			return nil
+		})
+	return leaves, err
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/schemas"
+	"github.com/fxamacker/cbor/v2"
+)
+
+// A Pairing is a person whom a device has signed in.
+type Pairing struct {
+	Device  schemas.DeviceID
+	Issuer  string
+	Subject string
+	Hint    Hint   // how to name them to the provider
+	Name    string // to greet them with; often ""
+}
+
+func (p Pairing) where() string {
+	return "pairings/" + string(p.Device) + "/" + p.Issuer + "/" + p.Subject
+}
+
+// pairingSecret is what is encrypted of a pairing.
+type pairingSecret struct {
+	Hint Hint   `cbor:"1,keyasint"`
+	Name string `cbor:"2,keyasint,omitempty"`
+}
+
+func (s *Store) sealPairing(p Pairing) ([]byte, error) {
+	plain, err := cbor.Marshal(pairingSecret{p.Hint, p.Name})
+	if err != nil {
+		return nil, fmt.Errorf("encoding a pairing: %w", err)
+	}
+	return s.keys.seal(p.where(), plain), nil
+}
+
+// ByHandle returns whom a device means by a handle.
+func (s *Store) ByHandle(ctx context.Context, d schemas.DeviceID, h schemas.Handle) (Pairing, bool, error) {
+	p := Pairing{Device: d}
+	var sealed []byte
+	ok, err := s.get(ctx, `SELECT p.issuer, p.subject, p.secret FROM handles h
+		JOIN pairings p ON p.device = h.device AND p.issuer = h.issuer AND p.subject = h.subject
+		WHERE h.device = $1 AND h.handle = $2`, []any{d, h[:]}, &p.Issuer, &p.Subject, &sealed)
+	if err != nil || !ok {
+		return Pairing{}, false, err
+	}
+	plain, err := s.keys.open(p.where(), sealed)
+	if err != nil {
+		return Pairing{}, false, err
+	}
+	var secret pairingSecret
+	if err := cbor.Unmarshal(plain, &secret); err != nil {
+		return Pairing{}, false, fmt.Errorf("decoding a pairing: %w", err)
+	}
+	p.Hint, p.Name = secret.Hint, secret.Name
+	return p, true, nil
+}
+
+// WhoIs returns the Person that a hint means: the subject that it has led to
+// before, on any device, or else the hint itself. It is for quotas, and proves
+// nothing.
+func (s *Store) WhoIs(ctx context.Context, issuer string, h Hint) (Person, error) {
+	key := s.hintKey(issuer, h)
+	var subject string
+	ok, err := s.get(ctx, "SELECT subject FROM pairings WHERE issuer = $1 AND hint_key = $2 ORDER BY used_at DESC LIMIT 1",
+		[]any{issuer, key[:]}, &subject)
+	if err != nil || !ok {
+		return key, err
+	}
+	return s.Subject(issuer, subject), nil
+}
+
+func (s *Store) hintKey(issuer string, h Hint) Person {
+	return s.hash(fmt.Sprintf("hint %d", h.Kind), issuer, h.Value)
+}
+
+// A Grant is what is kept of one.
+type Grant struct {
+	Person  Person // who was rung
+	Pairing Pairing
+	Handle  schemas.Handle // by which the device may call the person from now on
+	Refresh string         // token; "" if there is none
+	Expires time.Time      // when the session ends unless it is renewed
+}
+
+// Grant ends a request that waits, with a pairing, a handle and a session. It
+// reports whether it did; if not, somebody else has ended it and nothing is
+// stored.
+func (s *Store) Grant(ctx context.Context, e Ending, g Grant) (ended bool, err error) {
+	secret, err := s.sealPairing(g.Pairing)
+	if err != nil {
+		return false, err
+	}
+	var refresh []byte
+	if g.Refresh != "" {
+		refresh = s.keys.seal(sessionPlace(e.Key), []byte(g.Refresh))
+	}
+	hint := s.hintKey(g.Pairing.Issuer, g.Pairing.Hint)
+	err = s.do(ctx, func(t *tx) (err error) {
+		if ended, err = t.end(e, "state = 'waiting'"); err != nil || !ended {
+			return err
+		}
+		if err := t.pair(e, g, hint, secret); err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM denials WHERE device = $1 AND person = $2", e.Device, g.Person[:]); err != nil {
+			return err
+		}
+		return t.beginSession(e, g, refresh)
+	})
+	return ended, err
+}
+
+func (t *tx) pair(e Ending, g Grant, hint Person, secret []byte) error {
+	p := g.Pairing
+	_, err := t.exec(`INSERT INTO pairings (device, issuer, subject, hint_key, secret, used_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (device, issuer, subject) DO UPDATE SET hint_key = excluded.hint_key, secret = excluded.secret, used_at = excluded.used_at`,
+		p.Device, p.Issuer, p.Subject, hint[:], secret, ms(e.Now))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO handles (device, handle, issuer, subject, request, minted_at) VALUES ($1, $2, $3, $4, $5, $6)",
+		p.Device, g.Handle[:], p.Issuer, p.Subject, e.ID[:], ms(e.Now))
+	return err
+}
+
+// voidHandles forgets the handles that are older than the one a request made.
+func (t *tx) voidHandles(k Key) error {
+	var issuer, subject string
+	var minted int64
+	ok, err := t.get("SELECT issuer, subject, minted_at FROM handles WHERE device = $1 AND request = $2",
+		[]any{k.Device, k.ID[:]}, &issuer, &subject, &minted)
+	if err != nil || !ok {
+		return err
+	}
+	_, err = t.exec("DELETE FROM handles WHERE device = $1 AND issuer = $2 AND subject = $3 AND minted_at < $4",
+		k.Device, issuer, subject, minted)
+	return err
+}

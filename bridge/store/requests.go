@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/schemas"
+	"github.com/fxamacker/cbor/v2"
+)
+
+// A Key names a request: ids are unique for one device.
+type Key struct {
+	Device schemas.DeviceID
+	ID     schemas.ID
+}
+
+// where is the place of a request's secrets.
+func (k Key) where() string { return "requests/" + string(k.Device) + "/" + k.ID.String() }
+
+// A State is what a request waits for. See the package's documentation.
+type State string
+
+// The states.
+const (
+	Ringing  State = "ringing"
+	Waiting  State = "waiting"
+	Answered State = "answered"
+	Done     State = "done"
+)
+
+// A Request is a row as it was read. Times have a resolution of milliseconds.
+type Request struct {
+	Key
+	State    State
+	Person   Person
+	Deadline time.Time
+	Poll     ciba.Poll // while Waiting
+	Details  Details   // while Ringing or Waiting
+	Answer   []byte    // the signed message; nil before there is one and after its receipt
+	Outcome  string    // in a word, once it is Answered
+	Broken   error     // why Details could not be read; nil if they were, or there are none
+
+	lease  int64  // due_at when the row was claimed
+	sealed []byte // Details
+}
+
+// Details are what only the bridge looks at. They are encrypted at rest.
+type Details struct {
+	Issuer      string            `cbor:"1,keyasint"`
+	Subject     string            `cbor:"2,keyasint,omitempty"` // who must approve; "" at the first sign-in by a hint
+	Hint        Hint              `cbor:"3,keyasint"`
+	Scope       []string          `cbor:"4,keyasint"` // as the device asked
+	ACR         []string          `cbor:"5,keyasint,omitempty"`
+	ResponseKey schemas.PublicKey `cbor:"6,keyasint"`
+	Asked       int64             `cbor:"7,keyasint"` // when, seconds since 1970
+	Binding     string            `cbor:"8,keyasint"`
+	AuthReqID   string            `cbor:"9,keyasint,omitempty"` // once Waiting
+}
+
+// A Hint says to the provider who is meant.
+type Hint struct {
+	Kind  HintKind `cbor:"1,keyasint"`
+	Value string   `cbor:"2,keyasint"`
+}
+
+// A HintKind is which of the three hints of CIBA Core section 7.1 it is.
+type HintKind uint8
+
+// The kinds of hint.
+const (
+	LoginHint      HintKind = 1
+	LoginHintToken HintKind = 2
+	IDTokenHint    HintKind = 3
+)
+
+func (s *Store) sealDetails(k Key, d Details) ([]byte, error) {
+	plain, err := cbor.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the details of a request: %w", err)
+	}
+	return s.keys.seal(k.where(), plain), nil
+}
+
+// reveal reads r.Details. It is not done inside a transaction, where it would hold
+// up the writer.
+func (s *Store) reveal(r *Request) {
+	if r.sealed == nil {
+		return
+	}
+	plain, err := s.keys.open(r.where(), r.sealed)
+	if err == nil {
+		err = cbor.Unmarshal(plain, &r.Details)
+	}
+	if err != nil {
+		r.Broken = fmt.Errorf("details of a request: %w", err)
+	}
+	r.sealed = nil
+}
+
+// requestColumns are those that scanRequest reads.
+const requestColumns = "device, id, state, person, due_at, deadline, interval_ms, failures, lost, details, answer, outcome"
+
+// A row is a *sql.Row or *sql.Rows, as far as it is scanned.
+type row interface{ Scan(...any) error }
+
+func scanRequest(from row) (Request, error) {
+	var (
+		r                                       Request
+		id, person                              []byte
+		due, deadline, interval, failures, lost int64
+	)
+	err := from.Scan(&r.Device, &id, &r.State, &person, &due, &deadline, &interval, &failures, &lost, &r.sealed, &r.Answer, &r.Outcome)
+	if err != nil {
+		return Request{}, err
+	}
+	copy(r.ID[:], id)
+	copy(r.Person[:], person)
+	r.Deadline, r.lease = at(deadline), due
+	r.Poll = ciba.Poll{
+		Interval: time.Duration(interval) * time.Millisecond,
+		Due:      at(due),
+		Deadline: r.Deadline,
+		Failures: int(failures),
+		Lost:     lost == 1,
+	}
+	return r, nil
+}
+
+// claim runs an UPDATE that returns the rows it has claimed.
+func (s *Store) claim(ctx context.Context, query string, args ...any) (claimed []Request, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		claimed = claimed[:0]
+		return t.each(query+" RETURNING "+requestColumns, args, func(rows *sql.Rows) error {
+			r, err := scanRequest(rows)
+			claimed = append(claimed, r)
+			return err
+		})
+	})
+	for i := range claimed {
+		s.reveal(&claimed[i])
+	}
+	return claimed, err
+}
+
+// Find returns the request of that name, if there is one.
+func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
+	p, err := s.stmt(ctx, "SELECT "+requestColumns+" FROM requests WHERE device = $1 AND id = $2")
+	if err != nil {
+		return Request{}, false, err
+	}
+	r, err := scanRequest(p.QueryRowContext(ctx, k.Device, k.ID[:]))
+	ok, err := found(err)
+	s.reveal(&r)
+	return r, ok, err
+}
+
+// Open counts the requests that ring or wait.
+func (s *Store) Open(ctx context.Context) (n int, err error) {
+	_, err = s.get(ctx, "SELECT count(*) FROM requests WHERE state IN ('ringing', 'waiting')", nil, &n)
+	return n, err
+}
+
+// NextDue returns when the first request in a state is due; zero if there is
+// none.
+func (s *Store) NextDue(ctx context.Context, state State) (time.Time, error) {
+	var due *int64
+	_, err := s.get(ctx, "SELECT min(due_at) FROM requests WHERE state = $1", []any{string(state)}, &due)
+	if err != nil || due == nil {
+		return time.Time{}, err
+	}
+	return at(max(*due, 1)), nil
+}
