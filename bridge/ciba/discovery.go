@@ -99,7 +99,10 @@ func parseMetadata(o object) (*Metadata, error) {
 			UserinfoEndpoint:                  r.text("userinfo_endpoint"),
 		}
 	}
-	return m, r.err
+	if r.err != nil {
+		return nil, r.err
+	}
+	return m, nil
 }
 
 // A memberReader reads many members and keeps the first error.

@@ -203,7 +203,10 @@ func parseClaims(payload []byte) (*IDToken, *claimHashes, error) {
 		rtHash:    r.text(CheckRtHash),
 		authReqID: r.text(CheckAuthReqID),
 	}
-	return t, h, r.err
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	return t, h, nil
 }
 
 // A claimReader reads many claims and keeps the first error.

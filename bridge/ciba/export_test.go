@@ -1,0 +1,72 @@
+package ciba
+
+import "net/http"
+
+// The parsers of answers, for fuzzing: from an HTTP answer with status 200 to
+// the value.
+
+func ParseMetadata(body []byte) (*Metadata, error) {
+	o, err := jsonAnswer(200, body).object()
+	if err != nil {
+		return nil, err
+	}
+	m, err := parseMetadata(o)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.validate(false)
+}
+
+func ParseKeys(body []byte) (n int, err error) {
+	o, err := jsonAnswer(200, body).object()
+	if err != nil {
+		return 0, err
+	}
+	s, err := parseKeys(o)
+	if err != nil {
+		return 0, err
+	}
+	return len(s.keys), nil
+}
+
+func ParseAcknowledgement(body []byte) (Acknowledgement, error) {
+	o, err := jsonAnswer(200, body).object()
+	if err != nil {
+		return Acknowledgement{}, err
+	}
+	return parseAcknowledgement(o)
+}
+
+func ParseTokens(body []byte) (*Tokens, error) {
+	o, err := jsonAnswer(200, body).object()
+	if err != nil {
+		return nil, err
+	}
+	return parseTokens(o, false)
+}
+
+func ParseError(status int, retryAfter, nonce string, body []byte) error {
+	a := jsonAnswer(status, body)
+	a.header.Set("Retry-After", retryAfter)
+	a.header.Set("DPoP-Nonce", nonce)
+	return a.failure()
+}
+
+func ParseClaims(payload []byte) (*IDToken, error) {
+	t, _, err := parseClaims(payload)
+	return t, err
+}
+
+func ParseHeader(raw string) (alg string, err error) {
+	h, err := parseHeader(raw, asymmetricAlgs)
+	return string(h.alg), err
+}
+
+func jsonAnswer(status int, body []byte) *answer {
+	return &answer{
+		endpoint: "fuzz",
+		status:   status,
+		header:   http.Header{"Content-Type": {"application/json"}},
+		body:     body,
+	}
+}

@@ -1,0 +1,234 @@
+package ciba_test
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+)
+
+// The laws of all parsers: what they accept, encoding/json reads the same way;
+// what they refuse comes with zero values; limits hold; errors are printable and
+// do not repeat the input at length.
+
+func holdError(t *testing.T, err error) {
+	t.Helper()
+	if text := err.Error(); len(text) > 2500 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Fatalf("error of %d bytes is too long or unprintable: %q", len(text), text)
+	}
+}
+
+// plain reads body with encoding/json.
+func plain(t *testing.T, body []byte) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(body, &m); err != nil {
+		t.Fatalf("accepted, but encoding/json says %v", err)
+	}
+	return m
+}
+
+func FuzzMetadata(f *testing.F) {
+	for _, seed := range []string{
+		`{"issuer":"https://op.test","token_endpoint":"https://op.test/t","backchannel_authentication_endpoint":"https://op.test/b","jwks_uri":"https://op.test/k","backchannel_token_delivery_modes_supported":["poll"],"mtls_endpoint_aliases":{"token_endpoint":"https://m.test/t"},"backchannel_user_code_parameter_supported":true}`,
+		`{"issuer":"https://op.test","token_endpoint":"http://op.test/t","backchannel_authentication_endpoint":"https://op.test/b","jwks_uri":"https://op.test/k"}`,
+		`{"issuer":null}`, `{"issuer":"a","issuer":"b"}`, `[]`, `null`, `{"scopes_supported":[1]}`, `{"mtls_endpoint_aliases":[]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m, err := ciba.ParseMetadata(body)
+		if err != nil {
+			holdError(t, err)
+			return
+		}
+		p := plain(t, body)
+		for name, got := range map[string]string{"issuer": m.Issuer, "token_endpoint": m.TokenEndpoint, "backchannel_authentication_endpoint": m.BackchannelAuthenticationEndpoint, "jwks_uri": m.JWKSURI} {
+			if p[name] != got || !strings.HasPrefix(strings.ToLower(got), "https://") || len(got) > 1024 {
+				t.Errorf("%s is %q, encoding/json says %q", name, got, p[name])
+			}
+		}
+		// What was discovered can be written down and used as static metadata.
+		written, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ciba.ParseMetadata(written)
+		if err != nil || again.Issuer != m.Issuer || !slices.Equal(again.BackchannelTokenDeliveryModes, m.BackchannelTokenDeliveryModes) {
+			t.Errorf("does not survive being written and read: %v", err)
+		}
+	})
+}
+
+func FuzzKeys(f *testing.F) {
+	for _, seed := range []string{
+		`{"keys":[{"kty":"EC","crv":"P-256","kid":"1","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`,
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+		`{"keys":[{"kty":"oct","k":"AA"}]}`, `{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}`,
+		`{"keys":[null,{},[],"x"]}`, `{"keys":{}}`, `{}`, `{"keys":[{"kty":"EC","kty":"RSA"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		n, err := ciba.ParseKeys(body)
+		if err != nil {
+			holdError(t, err)
+			return
+		}
+		keys, _ := plain(t, body)["keys"].([]any)
+		if n < 1 || n > len(keys) || len(keys) > 100 {
+			t.Errorf("%d usable keys of %d", n, len(keys))
+		}
+	})
+}
+
+func FuzzAcknowledgement(f *testing.F) {
+	for _, seed := range []string{
+		`{"auth_req_id":"1c266114-a1be-4252-8ad1-04986c5b9ac1","expires_in":120,"interval":2}`,
+		`{"auth_req_id":"x","expires_in":1}`, `{"auth_req_id":"x","expires_in":604801}`, `{"auth_req_id":"x","expires_in":-1}`,
+		`{"auth_req_id":"x","expires_in":1e2}`, `{"auth_req_id":"x","expires_in":60,"interval":0}`, `{"auth_req_id":"x","expires_in":60,"interval":null}`,
+		`{"auth_req_id":"x","expires_in":60,"expires_in":61}`, `{"auth_req_id":"","expires_in":60}`, `{"expires_in":60}`, "\xff", `{`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ack, err := ciba.ParseAcknowledgement(body)
+		if err != nil {
+			holdError(t, err)
+			if ack != (ciba.Acknowledgement{}) {
+				t.Error("refused, but not zero")
+			}
+			return
+		}
+		p := plain(t, body)
+		if p["auth_req_id"] != ack.AuthReqID || p["expires_in"] != ack.ExpiresIn.Seconds() {
+			t.Errorf("%+v differs from what encoding/json reads", p)
+		}
+		if ack.AuthReqID == "" || ack.ExpiresIn < time.Second || ack.ExpiresIn > ciba.MaxLifetime || ack.Interval < time.Second || ack.Interval > ciba.MaxInterval {
+			t.Errorf("limits do not hold: %v", ack)
+		}
+	})
+}
+
+func FuzzTokens(f *testing.F) {
+	for _, seed := range []string{
+		`{"access_token":"a","token_type":"Bearer","expires_in":300,"refresh_token":"r","scope":"openid x","id_token":"a.b.c","authorization_details":[{"type":"t"}]}`,
+		`{"access_token":"a","token_type":"bearer"}`, `{"access_token":"a","token_type":"DPoP"}`, `{"access_token":"","token_type":"Bearer"}`,
+		`{"access_token":"a","token_type":"Bearer","expires_in":0}`, `{"access_token":"a","access_token":"b","token_type":"Bearer"}`,
+		`{"access_token":"a","token_type":"Bearer","scope":"\u0000"}`, `{"access_token":"a","token_type":"Bearer","authorization_details":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		tokens, err := ciba.ParseTokens(body)
+		if err != nil {
+			holdError(t, err)
+			if tokens != nil {
+				t.Error("refused, but not nil")
+			}
+			return
+		}
+		p := plain(t, body)
+		if tokens.AccessToken == "" || p["access_token"] != tokens.AccessToken || tokens.TokenType != "Bearer" || tokens.ExpiresIn < 0 {
+			t.Error("accepted tokens are incomplete, or differ from what encoding/json reads")
+		}
+		if details := tokens.AuthorizationDetails; details != nil {
+			if _, ok := p["authorization_details"].([]any); !ok || !json.Valid(details) {
+				t.Error("authorization_details are no array")
+			}
+		}
+	})
+}
+
+func FuzzError(f *testing.F) {
+	for _, seed := range []string{
+		`{"error":"slow_down","interval":10}`, `{"error":"authorization_pending","error_description":"soon"}`, `{"error":"x","interval":-1}`,
+		`{"error":""}`, `{"error":"\u001b"}`, `{"error":"a","error_description":"\u202e\u0000"}`, `{"error":"a","error":"b"}`, `<html>`, ``,
+	} {
+		f.Add(400, "5", "n0nce", []byte(seed))
+	}
+	f.Add(503, "Fri, 31 Dec 9999 23:59:59 GMT", "\"", []byte(`<html>`))
+	f.Add(302, "-1", "", []byte(`{}`))
+	f.Fuzz(func(t *testing.T, status int, retryAfter, nonce string, body []byte) {
+		if status == 200 || status < 100 || status > 999 {
+			return
+		}
+		err := ciba.ParseError(status, retryAfter, nonce, body)
+		if err == nil {
+			t.Fatal("no error")
+		}
+		holdError(t, err)
+		n := 0
+		for _, class := range allClasses {
+			if errors.Is(err, class) {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Errorf("error %q has no class", err)
+		}
+		var e *ciba.Error
+		if errors.As(err, &e) && (e.RetryAfter < 0 || e.RetryAfter > 24*time.Hour || e.Interval < 0 || e.Interval > ciba.MaxInterval || len(e.Description) > 256 || len(e.Code) > 64) {
+			t.Errorf("limits do not hold: %+v", e)
+		}
+	})
+}
+
+func FuzzIDTokenClaims(f *testing.F) {
+	for _, seed := range []string{
+		`{"iss":"https://op.test","sub":"s","aud":"c","exp":1900000000,"iat":1800000000,"auth_time":1800000000.5,"acr":"a","amr":["pwd"],"at_hash":"x","azp":"c","nbf":1}`,
+		`{"aud":["a","b"]}`, `{"aud":[1]}`, `{"exp":"1"}`, `{"exp":1e400}`, `{"exp":NaN}`, `{"exp":-0}`, `{"sub":1}`, `{"sub":"a","sub":"b"}`, `{}`, `[]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		token, err := ciba.ParseClaims(payload)
+		if err != nil {
+			holdError(t, err)
+			if token != nil || !errors.Is(err, ciba.ErrIDToken) {
+				t.Error("refused, but not nil or not an ErrIDToken")
+			}
+			return
+		}
+		p := plain(t, payload)
+		sub, _ := p["sub"].(string)
+		exp, _ := p["exp"].(float64)
+		if token.Subject != sub || !token.Expiry.IsZero() && token.Expiry.Unix() != int64(exp) {
+			t.Error("claims differ from what encoding/json reads")
+		}
+		if list, ok := p["aud"].([]any); ok {
+			audience := make([]any, len(token.Audience))
+			for i, a := range token.Audience {
+				audience[i] = a
+			}
+			if !reflect.DeepEqual(list, audience) {
+				t.Error("aud differs from what encoding/json reads")
+			}
+		}
+	})
+}
+
+func FuzzIDTokenHeader(f *testing.F) {
+	for _, seed := range []string{
+		"eyJhbGciOiJFUzI1NiJ9.e30.AA", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJIUzI1NiJ9.e30.AA", "a.b.c", "..", "", "a.b.c.d.e",
+		"eyJhbGciOiJFUzI1NiIsImFsZyI6Im5vbmUifQ.e30.AA", "eyJhbGciOiJFUzI1NiIsImNyaXQiOltdfQ.e30.AA",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		alg, err := ciba.ParseHeader(raw)
+		if err != nil {
+			holdError(t, err)
+			return
+		}
+		if alg == "none" || strings.HasPrefix(alg, "HS") || alg == "" || strings.Count(raw, ".") != 2 {
+			t.Errorf("accepted algorithm %q", alg)
+		}
+	})
+}
