@@ -112,7 +112,7 @@ func (a *authority) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if down {
 		return nil, errors.New("connection refused")
 	}
-	client, server := net.Pipe()
+	client, server := bufferedPipe()
 	select {
 	case a.conns <- server:
 		return client, nil
