@@ -44,6 +44,7 @@ func SampleScopes() []Scope {
 		{Name: "mirrors", Title: "Mirrors"},
 		{Name: "light", Title: "Ambient light"},
 		{Name: "media", Title: "Media and display"},
+		{Name: "settings:write", Title: "Save changes"},
 	}
 }
 

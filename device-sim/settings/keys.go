@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -40,8 +41,9 @@ type keySet struct {
 
 	mu        sync.Mutex // guards what follows
 	keys      map[string]jose.JSONWebKey
-	fetched   time.Time // when keys were; zero before the first success
+	fetched   time.Time // when keys were
 	attempted time.Time // last fetch, successful or not
+	failure   error     // of the last fetch
 }
 
 func newKeySet(cfg Config) *keySet {
@@ -50,10 +52,10 @@ func newKeySet(cfg Config) *keySet {
 	return k
 }
 
-// find returns the key with an id, for an algorithm.
+// find returns the key with an id, for an algorithm. It fails with
+// errUnknownKey if the issuer has no such key, with errIssuer if it cannot tell.
 func (k *keySet) find(ctx context.Context, id, alg string) (any, error) {
-	key, age, _ := k.lookup(id)
-	if key != nil && age < keysFresh {
+	if key, ok := k.lookup(id, keysFresh); ok {
 		return usable(key, alg)
 	}
 	select {
@@ -62,50 +64,50 @@ func (k *keySet) find(ctx context.Context, id, alg string) (any, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", errIssuer, ctx.Err())
 	}
-	if err := k.refresh(ctx, id); err != nil {
-		k.cfg.Logger.Warn("issuer's keys not fetched", "issuer", k.cfg.Issuer, "err", err)
-	}
-	key, age, ok := k.lookup(id)
-	switch {
-	case key != nil && age < keysUsable:
+	err := k.refresh(ctx, id)
+	if key, ok := k.lookup(id, keysUsable); ok {
 		return usable(key, alg)
-	case ok && age < keysFresh:
-		return nil, fmt.Errorf("%w %q", errUnknownKey, id)
 	}
-	return nil, errIssuer
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errIssuer, err)
+	}
+	return nil, fmt.Errorf("%w %q", errUnknownKey, id)
 }
 
-// lookup returns a key or nil, the age of the keys, and whether there are any.
-func (k *keySet) lookup(id string) (*jose.JSONWebKey, time.Duration, bool) {
+// lookup returns a key that was fetched less than maxAge ago.
+func (k *keySet) lookup(id string, maxAge time.Duration) (jose.JSONWebKey, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	age := time.Since(k.fetched)
-	if key, ok := k.keys[id]; ok {
-		return &key, age, true
-	}
-	return nil, age, !k.fetched.IsZero()
+	key, ok := k.keys[id]
+	return key, ok && time.Since(k.fetched) < maxAge
 }
 
-// refresh fetches the keys, unless somebody just did or tried.
+// refresh fetches the keys, unless the key is there already or somebody asked
+// the issuer just before; then it returns what came of that.
 func (k *keySet) refresh(ctx context.Context, id string) error {
-	k.mu.Lock()
-	_, known := k.keys[id]
-	wait := known && time.Since(k.fetched) < keysFresh || time.Since(k.attempted) < keysPause
-	if !wait {
-		k.attempted = time.Now()
-	}
-	k.mu.Unlock()
-	if wait {
+	if _, ok := k.lookup(id, keysFresh); ok {
 		return nil
 	}
+	k.mu.Lock()
+	paused, last := time.Since(k.attempted) < keysPause, k.failure
+	k.mu.Unlock()
+	if paused {
+		return last
+	}
 	keys, err := k.download(ctx)
+	if ctx.Err() != nil { // the device left; that says nothing about the issuer
+		return ctx.Err()
+	}
 	if err != nil {
-		return err
+		k.cfg.Logger.Warn("issuer's keys not fetched", "issuer", k.cfg.Issuer, "err", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.keys, k.fetched = keys, time.Now()
-	return nil
+	k.attempted, k.failure = time.Now(), err
+	if err == nil {
+		k.keys, k.fetched = keys, k.attempted
+	}
+	return err
 }
 
 // download reads the issuer's metadata and then its keys.
@@ -120,7 +122,7 @@ func (k *keySet) download(ctx context.Context) (map[string]jose.JSONWebKey, erro
 	if metadata.Issuer != k.cfg.Issuer {
 		return nil, fmt.Errorf("metadata is of issuer %q", metadata.Issuer)
 	}
-	if err := checkIssuer(metadata.JWKSURI); err != nil {
+	if u, err := url.Parse(metadata.JWKSURI); err != nil || !secure(u) {
 		return nil, fmt.Errorf("jwks_uri %q must be https, or http on a loopback host", metadata.JWKSURI)
 	}
 	var set struct {
@@ -175,7 +177,7 @@ func (k *keySet) get(ctx context.Context, url string, into any) error {
 }
 
 // usable returns a key as go-jose wants it, if it may verify the algorithm.
-func usable(key *jose.JSONWebKey, alg string) (any, error) {
+func usable(key jose.JSONWebKey, alg string) (any, error) {
 	if key.Algorithm != "" && key.Algorithm != alg {
 		return nil, fmt.Errorf("%w %q for %s: it is for %s", errUnknownKey, key.KeyID, alg, key.Algorithm)
 	}

@@ -123,10 +123,15 @@ func checkIssuer(issuer string) error {
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("issuer %q is not a URL without query and fragment", issuer)
 	}
+	if !secure(u) {
+		return fmt.Errorf("issuer %q must be https, or http on a loopback host", issuer)
+	}
+	return nil
+}
+
+// secure reports whether a URL is https, or http to this machine.
+func secure(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	if u.Scheme == "https" || u.Scheme == "http" && loopback {
-		return nil
-	}
-	return fmt.Errorf("issuer %q must be https, or http on a loopback host", issuer)
+	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback)
 }

@@ -1,0 +1,209 @@
+package world
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/outbox"
+	"github.com/carillon-iot/carillon/agent/settings"
+	"github.com/carillon-iot/carillon/agent/vehicle"
+	"github.com/carillon-iot/carillon/broker/link"
+	"github.com/carillon-iot/carillon/device-sim/world/wiretap"
+	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// A Car is a vehicle with the agent in it, as carillon-agent would run it.
+type Car struct {
+	// Name is how people call it: "blue".
+	Name string
+	// Device is its name on the wire.
+	Device schemas.DeviceID
+	// Vehicle is what settings are applied to.
+	Vehicle *vehicle.Memory
+	// Tap listens to its radio.
+	Tap *wiretap.Tap
+
+	journal *journal
+	files   *mtls.Files
+	records *outbox.Dir
+	agent   *agent.Agent
+	link    *link.Link
+
+	mu     sync.Mutex // guards the fields below
+	told   wiretap.Count
+	asked  schemas.ID               // the latest sign-in
+	before map[string]vehicle.Value // as it was when that began, nobody signed in
+	cost   map[schemas.Kind]wiretap.Count
+	sent   map[schemas.Kind][]byte // the latest payload of each kind that went up
+	lost   int
+}
+
+// carConfig is what a car must know of the world.
+type carConfig struct {
+	name     string
+	dir      string
+	roots    *x509.CertPool
+	broker   string // host:port
+	settings string // URL
+	clock    func() time.Time
+	journal  *journal
+	logger   *slog.Logger
+}
+
+// newCar builds a car that is not enrolled yet.
+func newCar(cfg carConfig) (*Car, error) {
+	dir := filepath.Join(cfg.dir, cfg.name+"-car")
+	c := &Car{
+		Name: cfg.name, Device: schemas.NewDeviceID(), Vehicle: vehicle.NewMemory(nil), journal: cfg.journal,
+		files: &mtls.Files{CertFile: filepath.Join(dir, "device.pem"), KeyFile: filepath.Join(dir, "device.key"), Logger: cfg.logger},
+		cost:  map[schemas.Kind]wiretap.Count{}, sent: map[schemas.Kind][]byte{},
+	}
+	c.Tap = wiretap.New(c.heard)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var err error
+	c.records, err = outbox.Open(filepath.Join(dir, "outbox"), cfg.logger)
+	return c, err
+}
+
+// fit puts the agent into an enrolled car.
+func (c *Car) fit(cfg carConfig) error {
+	host, _, err := net.SplitHostPort(cfg.broker)
+	if err != nil {
+		return err
+	}
+	now := func() time.Time { return c.agent.Now() } // there is one before anybody asks
+	hc, err := settings.NewHTTP(cfg.settings, cfg.roots, now)
+	if err != nil {
+		return err
+	}
+	tls := mtls.TolerateClock(mtls.ClientConfig(cfg.roots, c.files.Certificate, host), now)
+	c.link, err = link.New(link.Config{
+		Dial:       c.Tap.Dial(link.TLSDialer(cfg.broker, tls)),
+		ClientID:   string(c.Device),
+		Subscribe:  []string{schemas.DownTopic(c.Device).String()},
+		Handler:    func(topic string, payload []byte) { c.agent.Handle(topic, payload) },
+		OnUp:       func() { c.agent.Connected() },
+		OnDown:     func(err error) { c.agent.Disconnected(err) },
+		MinBackoff: 50 * time.Millisecond, MaxBackoff: time.Second,
+		Logger: cfg.logger,
+	})
+	if err != nil {
+		return err
+	}
+	c.agent, err = agent.New(agent.Config{
+		Certificate: c.files.Certificate, Roots: cfg.roots, Publisher: c.link, Store: c.records,
+		Vehicle: c.Vehicle, Settings: &settings.Client{URL: cfg.settings, HTTP: hc},
+		Clock: cfg.clock, Logger: cfg.logger,
+	})
+	return err
+}
+
+func (c *Car) run(ctx context.Context) error {
+	defer c.records.Close()
+	events := c.agent.Watch(ctx)
+	var group errgroup.Group
+	group.Go(func() error { return c.agent.Run(ctx) })
+	group.Go(func() error { return c.link.Run(ctx) })
+	group.Go(func() error {
+		for e := range events {
+			c.follow(e)
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s: %w", c.who(), err)
+	}
+	return nil
+}
+
+// Ask is what a driver wants.
+type Ask struct {
+	// Person is somebody who was signed in on this car before, by name; or
+	// Hint is an e-mail address.
+	Person, Hint string
+	// Scope as in "seat climate".
+	Scope string
+	// Expiry is how long to ring; 0 leaves it to the bridge.
+	Expiry time.Duration
+}
+
+// Ask begins a sign-in.
+func (c *Car) Ask(ctx context.Context, a Ask) (schemas.ID, error) {
+	c.mu.Lock()
+	if len(c.agent.Status().Sessions) == 0 {
+		c.before = c.Vehicle.Values()
+	}
+	c.mu.Unlock()
+	whom := a.Person
+	if whom == "" {
+		whom = a.Hint
+	}
+	c.tell("asks", fmt.Sprintf("asks for %s: %s", whom, a.Scope))
+	id, err := c.agent.SignIn(ctx, agent.Request{Person: a.Person, LoginHint: a.Hint, Scope: a.Scope, Expiry: a.Expiry})
+	if err != nil {
+		return id, fmt.Errorf("%s: %w", c.who(), err)
+	}
+	c.mu.Lock()
+	c.asked = id
+	c.mu.Unlock()
+	return id, nil
+}
+
+// Cancel withdraws the latest sign-in.
+func (c *Car) Cancel(ctx context.Context) error {
+	c.tell("cancels", "cancels")
+	return c.agent.Cancel(ctx, c.Asked())
+}
+
+// SignOut ends every session.
+func (c *Car) SignOut(ctx context.Context) error {
+	c.tell("signs-out", "signs out")
+	_, err := c.agent.SignOut(ctx, agent.Target{All: true})
+	return err
+}
+
+// Asked is the latest sign-in.
+func (c *Car) Asked() schemas.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+// SignIn returns what has become of a sign-in.
+func (c *Car) SignIn(id schemas.ID) (agent.SignIn, bool) {
+	for _, s := range c.agent.Status().SignIns {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return agent.SignIn{}, false
+}
+
+// Status is what the agent says of itself.
+func (c *Car) Status() agent.Status { return c.agent.Status() }
+
+// Now is what the agent takes for the time.
+func (c *Car) Now() time.Time { return c.agent.Now() }
+
+// Knows reports whether a person can be named without a hint.
+func (c *Car) Knows(name string) bool {
+	for _, p := range c.agent.Status().People {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
