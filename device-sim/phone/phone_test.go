@@ -53,6 +53,13 @@ func (e *exchange) Approve(_ context.Context, id string, a provider.Approval) er
 
 func (e *exchange) Deny(_ context.Context, id string) error { return e.note("deny " + id) }
 
+// told is what the phone has said so far.
+func (e *exchange) told() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.calls)
+}
+
 func (e *exchange) ring(id string, life time.Duration) {
 	e.rings <- provider.Request{ID: id, ExpiresAt: time.Now().Add(life)}
 }
@@ -116,8 +123,8 @@ func TestDecisionsReachTheProvider(t *testing.T) {
 			e.ring(id, time.Minute)
 			synctest.Wait()
 		}
-		if want := []string{"approve a seat", "deny d"}; !slices.Equal(e.calls, want) {
-			t.Errorf("the provider was told %q, want %q", e.calls, want)
+		if want := []string{"approve a seat", "deny d"}; !slices.Equal(e.told(), want) {
+			t.Errorf("the provider was told %q, want %q", e.told(), want)
 		}
 		want := []end{{"a", phone.Approved, false}, {"d", phone.Denied, false}, {"i", phone.Ignored, false}, {"?", 7, true}}
 		if !slices.Equal(ends(), want) {
@@ -138,8 +145,8 @@ func TestShownOnce(t *testing.T) {
 			e.ring("a", time.Minute)
 		}
 		synctest.Wait()
-		if len(e.calls) != 1 || len(ends()) != 1 {
-			t.Errorf("decided %d times: %q", len(ends()), e.calls)
+		if len(e.told()) != 1 || len(ends()) != 1 {
+			t.Errorf("decided %d times: %q", len(ends()), e.told())
 		}
 		if p.Rings("a") != 3 || p.Total() != 3 {
 			t.Errorf("counted %d of 3 rings", p.Rings("a"))
@@ -163,8 +170,8 @@ func TestDecisionEndsWithTheRequest(t *testing.T) {
 			t.Errorf("ended early: %v", ends())
 		}
 		time.Sleep(2 * time.Second)
-		if want := []end{{"a", phone.Ignored, false}}; !slices.Equal(ends(), want) || len(e.calls) != 0 {
-			t.Errorf("ends: %v, calls: %q", ends(), e.calls)
+		if want := []end{{"a", phone.Ignored, false}}; !slices.Equal(ends(), want) || len(e.told()) != 0 {
+			t.Errorf("ends: %v, calls: %q", ends(), e.told())
 		}
 	})
 }
@@ -180,8 +187,8 @@ func TestAfter(t *testing.T) {
 			t.Errorf("ends: %v", ends())
 		}
 		time.Sleep(2 * time.Second)
-		if !slices.Equal(e.calls, []string{"deny in time"}) {
-			t.Errorf("calls: %q", e.calls)
+		if !slices.Equal(e.told(), []string{"deny in time"}) {
+			t.Errorf("calls: %q", e.told())
 		}
 	})
 }
