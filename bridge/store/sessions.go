@@ -72,8 +72,8 @@ func (s *Store) SessionsOf(ctx context.Context, d schemas.DeviceID, issuer, subj
 }
 
 // SignOut forgets sessions of a device, those named or, with nil, all of them,
-// and stores the answer, which is kept for repeats but not published again. It
-// reports whether it did; if not, there is a request of that name.
+// and stores the answer. It reports whether it did; if not, there is a request
+// of that name.
 //
 // It returns the refresh tokens that the sessions had, so that they can be
 // revoked at the provider.
@@ -83,10 +83,6 @@ func (s *Store) SignOut(ctx context.Context, e Ending, sessions []schemas.ID) (r
 		clear(ended)
 		stored, err := t.insert(e)
 		if done = stored; err != nil || !stored {
-			return err
-		}
-		if _, err := t.exec("UPDATE requests SET state = 'done', due_at = $1 WHERE device = $2 AND id = $3",
-			ms(e.Now.Add(Tombstone)), e.Device, e.ID[:]); err != nil {
 			return err
 		}
 		return t.endSessions(e.Device, sessions, ended)

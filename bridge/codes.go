@@ -1,0 +1,98 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// The outcomes that are no names of refusal codes.
+const (
+	granted   = "granted"
+	signedOut = "signed_out"
+)
+
+// callCode says what a failed authentication request means to the device.
+func (b *Bridge) callCode(err error) (schemas.Code, time.Duration) {
+	var answer *ciba.Error
+	errors.As(err, &answer)
+	switch {
+	case errors.Is(err, ciba.ErrInterrupted):
+		return schemas.Interrupted, 0 // it may be ringing
+	case errors.Is(err, ciba.ErrUnavailable):
+		return schemas.ProviderUnavailable, retryAfter(answer)
+	case errors.Is(err, ciba.ErrUnknownUser):
+		return schemas.UnknownPerson, 0
+	case errors.Is(err, ciba.ErrDenied):
+		return schemas.AccessDenied, 0
+	case answer != nil && answer.Code == ciba.CodeInvalidScope:
+		return schemas.InvalidScope, 0
+	case errors.As(err, new(*ciba.FieldError)):
+		return schemas.Malformed, 0 // the hint is nothing that could be sent
+	default:
+		return schemas.ProviderError, retryAfter(answer)
+	}
+}
+
+// pollCode says what a final outcome other than a grant or a denial means to the
+// device. err is what the last poll brought; nil if there was none.
+func pollCode(outcome ciba.Outcome, err error) (schemas.Code, time.Duration) {
+	var answer *ciba.Error
+	errors.As(err, &answer)
+	var token *ciba.IDTokenError
+	switch {
+	case outcome == ciba.OutcomeExpired:
+		return schemas.Expired, 0
+	case outcome == ciba.OutcomeUnavailable:
+		return schemas.ProviderUnavailable, retryAfter(answer)
+	case outcome == ciba.OutcomeInterrupted, errors.Is(err, ciba.ErrInvalidGrant):
+		// The auth_req_id was ours. That the provider does not know it means that
+		// an answer with tokens was lost.
+		return schemas.Interrupted, 0
+	case errors.As(err, &token) && token.Check == ciba.CheckSubject:
+		return schemas.WrongPerson, 0
+	default:
+		return schemas.ProviderError, retryAfter(answer)
+	}
+}
+
+// providerRetry is how long a device waits where the provider does not say.
+const providerRetry = 5 * time.Second
+
+func retryAfter(answer *ciba.Error) time.Duration {
+	if answer == nil || answer.RetryAfter == 0 {
+		return providerRetry
+	}
+	return answer.RetryAfter
+}
+
+// complain logs what the provider did wrong; an operator must see at once that
+// the client is not accepted.
+func (b *Bridge) complain(k store.Key, code schemas.Code, err error) {
+	level := slog.LevelWarn
+	switch {
+	case errors.Is(err, ciba.ErrInvalidClient):
+		level = slog.LevelError
+	case code == schemas.UnknownPerson, code == schemas.AccessDenied, code == schemas.Expired:
+		return // the line of the ended request says it
+	}
+	b.log.Log(context.Background(), level, "the provider fails a sign-in", "device", k.Device, "request", k.ID, "code", code.String(), "error", loggable(err))
+}
+
+// loggable removes the provider's own words, which may repeat a hint.
+func loggable(err error) error {
+	var answer *ciba.Error
+	if !errors.As(err, &answer) {
+		return err
+	}
+	silent := *answer
+	silent.Description = ""
+	return &silent
+}
+
+func isClosed(err error) bool { return errors.Is(err, store.ErrClosed) }

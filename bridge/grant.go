@@ -1,0 +1,145 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// defaultTokenLife is for providers that do not say how long a token lives.
+const defaultTokenLife = 5 * time.Minute
+
+// maxName is how many bytes a display name has on the wire.
+const maxName = 64
+
+var errNothingGranted = errors.New("none of the scopes asked for was granted")
+
+// grant seals the tokens to the device and ends the sign-in. Until that is
+// durable, the tokens exist in this function only: a crash loses them, and the
+// sign-in ends as interrupted.
+func (b *Bridge) grant(ctx context.Context, r store.Request, tokens *ciba.Tokens) {
+	handle := schemas.NewHandle()
+	life := tokens.ExpiresIn
+	if life < time.Second {
+		life = defaultTokenLife
+	}
+	name := displayName(tokens.IDToken.Claims)
+	sealed, err := seal(r, tokens, life, handle, name)
+	if err != nil {
+		code := schemas.ProviderError
+		if errors.Is(err, errNothingGranted) {
+			code = schemas.InvalidScope
+		}
+		b.complain(r.Key, code, err)
+		b.conclude(ctx, r, code, 0)
+		return
+	}
+	expires := time.Now().Add(life)
+	e, err := b.ending(r.Key, &schemas.Granted{ID: r.ID, Sealed: sealed}, granted, expires)
+	b.finish(ctx, r, e, err, func() (bool, error) {
+		return b.cfg.Store.Grant(ctx, e, store.Grant{
+			Person: r.Person,
+			Pairing: store.Pairing{
+				Device:  r.Device,
+				Issuer:  r.Details.Issuer,
+				Subject: tokens.IDToken.Subject,
+				Hint:    r.Details.Hint,
+				Name:    name,
+			},
+			Handle:  handle,
+			Expires: expires,
+		})
+	})
+}
+
+// seal makes the grant, for the device's eyes only.
+func seal(r store.Request, tokens *ciba.Tokens, life time.Duration, handle schemas.Handle, name string) ([]byte, error) {
+	if tokens.TokenType != schemas.Bearer.String() {
+		return nil, fmt.Errorf("the provider issued a token of type %q, want %q", tokens.TokenType, schemas.Bearer)
+	}
+	scope, err := grantedScope(r.Details.Scope, tokens.Scope)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := schemas.SealGrant(r.Details.ResponseKey, r.Device, r.ID, schemas.Grant{
+		AccessToken: []byte(tokens.AccessToken),
+		ExpiresIn:   uint32(min(life/time.Second, 1<<32-1)),
+		Scope:       scope,
+		Person:      handle,
+		Name:        name,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the grant cannot be told to the device: %w", err)
+	}
+	if len(sealed) > schemas.MaxDown-256 { // what signing adds is about 130
+		return nil, fmt.Errorf("the sealed grant has %d bytes, limit %d", len(sealed), schemas.MaxDown-256)
+	}
+	return sealed, nil
+}
+
+// grantedScope returns what of the scope that was asked for is granted; "" for
+// all of it (RFC 6749 section 5.1). openid is the bridge's business: providers
+// leave it out (a resource's scope alone comes back) or put it in. Scopes that
+// nobody asked for are not passed on.
+func grantedScope(asked, got []string) (string, error) {
+	asked = without(asked, "openid")
+	if got == nil || len(asked) == 0 {
+		return "", nil
+	}
+	var both []string
+	for _, s := range asked {
+		if slices.Contains(got, s) {
+			both = append(both, s)
+		}
+	}
+	switch len(both) {
+	case 0:
+		return "", errNothingGranted
+	case len(asked):
+		return "", nil
+	}
+	return strings.Join(both, " "), nil
+}
+
+// displayName returns the name claim of an ID token, or given_name, fit for the
+// wire; "" if there is none.
+func displayName(claims json.RawMessage) string {
+	var c struct {
+		Name  any `json:"name"`
+		Given any `json:"given_name"`
+	}
+	_ = json.Unmarshal(claims, &c) // whatever is wrong with it, there is no name
+	for _, claim := range []any{c.Name, c.Given} {
+		if s, ok := claim.(string); ok {
+			if s = clean(s); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// clean drops control characters and cuts a text to maxName bytes.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
+	for len(s) > maxName {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return strings.TrimSpace(s)
+}

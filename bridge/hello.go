@@ -1,0 +1,120 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// maxPeers is how many certificates of other bridges a welcome carries.
+const maxPeers = 8
+
+// peerMemory is for how long a bridge that is gone is still named, so that
+// answers which it signed can be verified.
+const peerMemory = 2 * time.Hour
+
+// hello verifies and keeps a device's chain, and welcomes the device.
+func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Envelope) {
+	now := time.Now()
+	// The signature first: the chain alone is public, and costs more to verify.
+	m, err := env.Verify(env.Chain[0])
+	if err != nil {
+		b.drop(d, err)
+		return
+	}
+	from, err := b.senders.introduce(ctx, d, env.Chain, now)
+	if err != nil {
+		b.drop(d, fmt.Errorf("hello: %w", err))
+		return
+	}
+	if err := b.senders.usable(from, now); err != nil {
+		b.shutOut(d, m, err)
+		return
+	}
+	h, ok := m.(*schemas.Hello)
+	if !ok {
+		b.drop(d, fmt.Errorf("a %v with a chain", m.Kind()))
+		return
+	}
+	if _, ok := schemas.Speaks().Common(h.Versions); !ok {
+		b.reply(d, b.refused(h.ID, schemas.UnsupportedVersion, 0))
+		return
+	}
+	b.reply(d, b.greeting.welcome(h, now))
+}
+
+// A greeting is what welcomes say. It changes with the bridge's certificate and
+// with the bridges that share the work.
+type greeting struct {
+	mu      sync.Mutex // guards the rest
+	name    schemas.WelcomeID
+	sealing schemas.PublicKey
+	peers   []schemas.Bytes // replaced, never changed
+}
+
+// set takes up what welcomes say from now on.
+func (g *greeting) set(signer *schemas.Signer, sealing schemas.PublicKey, leaves [][]byte) {
+	peers := peersOf(signer.Chain()[0], leaves)
+	sum := sha256.New()
+	for _, c := range signer.Chain() {
+		sum.Write(c.Raw)
+	}
+	sum.Write(sealing[:])
+	speaks := schemas.Speaks()
+	sum.Write([]byte{speaks.Min, speaks.Max})
+	for _, p := range peers {
+		sum.Write(p)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.name, g.sealing, g.peers = schemas.WelcomeID(sum.Sum(nil)[:8]), sealing, peers
+}
+
+// peersOf returns the leaves that a device can verify with the chain of own:
+// those of the same issuer.
+func peersOf(own *x509.Certificate, leaves [][]byte) (peers []schemas.Bytes) {
+	for _, der := range leaves {
+		leaf, err := x509.ParseCertificate(der)
+		if err == nil && !leaf.Equal(own) && bytes.Equal(leaf.RawIssuer, own.RawIssuer) && len(peers) < maxPeers {
+			peers = append(peers, der)
+		}
+	}
+	return peers
+}
+
+// welcome answers a hello. A device that has seen all of it, and can verify what
+// it was sent, is told its name alone.
+func (g *greeting) welcome(h *schemas.Hello, now time.Time) *schemas.Welcome {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w := &schemas.Welcome{ID: h.ID, IssuedAt: schemas.Seconds(now), Versions: schemas.Speaks(), Name: g.name}
+	if h.Seen == nil || *h.Seen != g.name || h.Wanted != nil {
+		sealing := g.sealing
+		w.Sealing, w.Peers = &sealing, g.peers
+	}
+	return w
+}
+
+// refreshGreeting registers the bridge's certificate and takes up the others'.
+func (b *Bridge) refreshGreeting(ctx context.Context) error {
+	signer, err := b.cfg.Signer()
+	if err != nil {
+		return fmt.Errorf("no signer: %w", err)
+	}
+	now := time.Now()
+	if err := b.cfg.Store.PutBridge(ctx, signer.Chain()[0], now); err != nil {
+		return fmt.Errorf("registering the bridge: %w", err)
+	}
+	leaves, err := b.cfg.Store.Bridges(ctx, now, now.Add(-peerMemory), maxPeers+1)
+	if err != nil {
+		return fmt.Errorf("looking for other bridges: %w", err)
+	}
+	b.greeting.set(signer, b.cfg.SealKeys[0].Public(), leaves)
+	return nil
+}

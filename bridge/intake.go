@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// A message is one on its way in or out.
+type message struct {
+	topic   schemas.Topic
+	payload []byte
+}
+
+// Handle takes in what arrived on a topic. It never blocks: a message for which
+// there is no room is dropped, and the device repeats it. Before and after Run
+// everything is dropped. The payload is copied.
+func (b *Bridge) Handle(topic string, payload []byte) {
+	b.count.received.Add(1)
+	t, err := schemas.ParseTopic(topic)
+	switch {
+	case err != nil:
+		b.drop("", err)
+	case t.Way != schemas.Up:
+		b.drop(t.Device, errors.New("not an up topic"))
+	case len(payload) > schemas.MaxUp:
+		b.drop(t.Device, fmt.Errorf("%d bytes, limit %d", len(payload), schemas.MaxUp))
+	case !b.running.Load():
+		b.drop(t.Device, errors.New("not running"))
+	case !b.pace.pass(t.Device, time.Now()):
+		b.drop(t.Device, errors.New("the device sends too fast"))
+	case !b.intake.offer(t.Device, message{t, bytes.Clone(payload)}):
+		b.drop(t.Device, errors.New("no room"))
+	}
+}
+
+// drop counts a message that gets no answer. Nothing in it was authenticated, so
+// it must not fill the log.
+func (b *Bridge) drop(d schemas.DeviceID, why error) {
+	b.count.dropped.Add(1)
+	b.log.Debug("message dropped", "device", d, "reason", why)
+}
+
+// receive takes a message apart, makes sure of who signed it, and acts on it.
+func (b *Bridge) receive(ctx context.Context, in message) {
+	d := in.topic.Device
+	env, err := schemas.Parse(in.topic, in.payload)
+	if err != nil {
+		b.drop(d, err)
+		return
+	}
+	if env.Chain != nil {
+		b.hello(ctx, d, env)
+		return
+	}
+	now := time.Now()
+	from, known, err := b.senders.find(ctx, d, env.KeyID, now)
+	switch {
+	case err != nil:
+		b.log.Error("looking for a device's certificate", "device", d, "error", err)
+		return
+	case !known:
+		b.unknownKey(d, env)
+		return
+	}
+	m, err := env.Verify(from.leaf)
+	if err != nil {
+		b.drop(d, err)
+		return
+	}
+	if err := b.senders.usable(from, now); err != nil {
+		b.shutOut(d, m, err)
+		return
+	}
+	b.act(ctx, d, m)
+}
+
+// act gives an authenticated message to whom it concerns.
+func (b *Bridge) act(ctx context.Context, d schemas.DeviceID, m schemas.Message) {
+	switch m := m.(type) {
+	case *schemas.SignIn:
+		b.signIn(ctx, d, m)
+	case *schemas.Cancel:
+		b.cancel(ctx, d, m)
+	case *schemas.Receipt:
+		b.receipt(ctx, d, m)
+	case *schemas.SignOut:
+		b.signOut(ctx, d, m)
+	case *schemas.Renew:
+		b.renew(ctx, d, m)
+	default: // a proof that nobody asked for
+		b.drop(d, fmt.Errorf("a %v out of place", m.Kind()))
+	}
+}
+
+// unknownKey asks a device to say hello. Whether it was the device that spoke is
+// not known, so the answer ends nothing, and comes seldom.
+func (b *Bridge) unknownKey(d schemas.DeviceID, env *schemas.Envelope) {
+	b.drop(d, fmt.Errorf("signed with the unknown key %v", env.KeyID))
+	if b.knocks.pass(d, time.Now()) {
+		b.reply(d, b.refused(env.Unverified().RequestID(), schemas.UnknownKey, 0))
+	}
+}
+
+// shutOut answers a device whose certificate is of no use any more. That is not
+// kept in the store: the device gets it each time.
+func (b *Bridge) shutOut(d schemas.DeviceID, m schemas.Message, why error) {
+	b.log.Info("device is shut out", "device", d, "reason", why)
+	switch m.(type) {
+	case *schemas.SignIn, *schemas.Renew, *schemas.SignOut, *schemas.Hello:
+		b.reply(d, b.refused(m.RequestID(), schemas.NotAllowed, 0))
+	}
+}
+
+// fresh refuses a new request whose time is outside the window.
+func (b *Bridge) fresh(d schemas.DeviceID, id schemas.ID, iat uint64) bool {
+	if err := schemas.Fresh(iat, time.Now()); err != nil {
+		b.log.Debug("clock skew", "device", d, "request", id, "reason", err)
+		b.reply(d, b.refused(id, schemas.ClockSkew, 0))
+		return false
+	}
+	return true
+}

@@ -1,0 +1,134 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/store"
+)
+
+// How long things may take, and how long a claim on a row holds. A claim
+// outlasts what is done under it, so two bridges never do the same at once.
+const (
+	// callTimeout bounds an authentication request. Providers answer it before
+	// anybody looks at the phone.
+	callTimeout = 20 * time.Second
+	ringLease   = callTimeout + 25*time.Second // recording the answer included
+	// pollTimeout is longer than a provider may hold a token request (30 s, CIBA
+	// Core section 7.3).
+	pollTimeout = 33 * time.Second
+	pollLease   = pollTimeout + 5*time.Second
+
+	publishTimeout = 10 * time.Second
+	busyRetry      = 5 * time.Second
+
+	claimBatch = 256
+	sweepBatch = 1000
+
+	// beat is how often the loops look for work that another bridge has left;
+	// pollBeat is the least pause between two claims, so that rows gather.
+	beat     = time.Second
+	pollBeat = 5 * time.Millisecond
+	// housekeeping is how often what is over is deleted.
+	housekeeping = 10 * time.Second
+	// drainTime is how long what is on its way may take after Run's ctx is done.
+	drainTime = 10 * time.Second
+)
+
+// A bell wakes one sleeping loop.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+func (w bell) wake() {
+	select {
+	case w <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// whenDue does work whenever a request in that state is due, until ctx is done.
+// A store that fails is no end: the loop tries again in a while.
+func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work func(context.Context) (more bool, err error)) error {
+	failing := false
+	for ctx.Err() == nil {
+		more, err := work(ctx)
+		var next time.Time
+		if err == nil && !more {
+			next, err = b.cfg.Store.NextDue(ctx, state)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case isClosed(err):
+			return err
+		case err != nil && !failing:
+			b.log.Error("the store fails", "state", string(state), "error", err)
+		case err == nil && failing:
+			b.log.Info("the store works again", "state", string(state))
+		}
+		failing = err != nil
+		b.pause(ctx, wake, more, err, next)
+	}
+	return nil
+}
+
+func (b *Bridge) pause(ctx context.Context, wake bell, more bool, err error, next time.Time) {
+	wait := beat
+	switch {
+	case more && err == nil:
+		return
+	case err == nil && !next.IsZero():
+		wait = min(max(time.Until(next), pollBeat), beat)
+	}
+	select {
+	case <-time.After(wait):
+	case <-wake:
+	case <-ctx.Done():
+	}
+}
+
+// publishDue publishes again the answers that have got no receipt.
+func (b *Bridge) publishDue(ctx context.Context) (more bool, err error) {
+	claimed, err := b.cfg.Store.ClaimAnswers(ctx, time.Now(), claimBatch)
+	if err != nil {
+		return false, fmt.Errorf("claiming answers: %w", err)
+	}
+	for _, r := range claimed {
+		b.count.republished.Add(1)
+		b.send(r.Device, r.Answer)
+	}
+	return len(claimed) == claimBatch, nil
+}
+
+// keepHouse deletes what is over and looks at what changes slowly.
+func (b *Bridge) keepHouse(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(housekeeping):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
+			if isClosed(err) {
+				return err
+			}
+			b.log.Error("housekeeping", "error", err)
+		}
+	}
+}
+
+// refresh brings up to date what the bridge knows of the store.
+func (b *Bridge) refresh(ctx context.Context) error {
+	var swept error
+	for n := int64(sweepBatch); n >= sweepBatch && swept == nil; {
+		n, swept = b.cfg.Store.Sweep(ctx, time.Now(), sweepBatch)
+	}
+	n, err := b.cfg.Store.Open(ctx)
+	if err == nil {
+		b.open.Store(int64(n))
+	}
+	return errors.Join(swept, err, b.refreshGreeting(ctx))
+}

@@ -1,0 +1,106 @@
+package bridge
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// A who is a person that a request names.
+type who struct {
+	hint    store.Hint   // for the provider
+	subject string       // who must approve; "" for whomever the hint means
+	person  store.Person // for quotas
+}
+
+// openPrivate opens what the request says to the bridge alone, and checks that
+// it names one person in one way.
+func (b *Bridge) openPrivate(d schemas.DeviceID, m *schemas.SignIn) (schemas.Private, *policy.Refusal) {
+	var key *schemas.SealKey
+	if len(m.Sealed) > 0 {
+		kid, err := schemas.SealedTo(m.Sealed)
+		if err != nil {
+			return schemas.Private{}, malformed(err)
+		}
+		var ok bool
+		if key, ok = b.sealKeys[kid]; !ok { // a hello puts that right
+			return schemas.Private{}, &policy.Refusal{Code: schemas.UnknownKey}
+		}
+	}
+	p, err := m.Open(key, d)
+	if err != nil {
+		return schemas.Private{}, malformed(err)
+	}
+	return p, nil
+}
+
+func malformed(err error) *policy.Refusal {
+	return &policy.Refusal{Code: schemas.Malformed, Reason: err.Error()}
+}
+
+// resolve finds out who is meant.
+func (b *Bridge) resolve(ctx context.Context, d schemas.DeviceID, handle *schemas.Handle, p schemas.Private) (who, *policy.Refusal, error) {
+	if handle != nil {
+		return b.resolveHandle(ctx, d, *handle)
+	}
+	w := who{hint: store.Hint{Kind: store.LoginHint, Value: p.LoginHint}}
+	switch {
+	case p.LoginHintToken != "":
+		w.hint = store.Hint{Kind: store.LoginHintToken, Value: p.LoginHintToken}
+	case p.IDTokenHint != "":
+		w.hint = store.Hint{Kind: store.IDTokenHint, Value: p.IDTokenHint}
+	}
+	if subject := claimedSubject(p.IDTokenHint); subject != "" {
+		w.person = b.cfg.Store.Subject(b.cfg.Issuer, subject)
+		return w, nil, nil
+	}
+	var err error
+	w.person, err = b.cfg.Store.WhoIs(ctx, b.cfg.Issuer, w.hint)
+	return w, nil, err
+}
+
+func (b *Bridge) resolveHandle(ctx context.Context, d schemas.DeviceID, h schemas.Handle) (who, *policy.Refusal, error) {
+	p, ok, err := b.cfg.Store.ByHandle(ctx, d, h)
+	if err != nil {
+		return who{}, nil, err
+	}
+	if !ok || p.Issuer != b.cfg.Issuer {
+		return who{}, &policy.Refusal{Code: schemas.UnknownPerson, Reason: "no such handle on this device"}, nil
+	}
+	return who{hint: p.Hint, subject: p.Subject, person: b.cfg.Store.Subject(p.Issuer, p.Subject)}, nil, nil
+}
+
+// claimedSubject returns the sub of an ID token without verifying anything. It
+// only decides whose quota is charged: the token itself goes to the provider,
+// which verifies it.
+func claimedSubject(token string) string {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	plain, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	if json.Unmarshal(plain, &claims) != nil {
+		return ""
+	}
+	return claims.Subject
+}
+
+// without returns the elements of list that are not s.
+func without(list []string, s string) []string {
+	out := make([]string, 0, len(list))
+	for _, e := range list {
+		if e != s {
+			out = append(out, e)
+		}
+	}
+	return out
+}

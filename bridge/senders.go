@@ -1,0 +1,124 @@
+package bridge
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// senders knows the certificates of devices: those in the store, and the ones
+// used lately in memory.
+type senders struct {
+	store   *store.Store
+	roots   *x509.CertPool
+	revoked func(*x509.Certificate) bool // or nil
+	known   *recent[senderKey, sender]
+}
+
+type senderKey struct {
+	device schemas.DeviceID
+	kid    schemas.KeyID
+}
+
+// A sender is a certificate whose chain was verified, with the time for which
+// the chain is good.
+type sender struct {
+	leaf        *x509.Certificate
+	from, until time.Time
+}
+
+// sendersSize is how many certificates are kept in memory, of about 3 kB each.
+const sendersSize = 8192
+
+func newSenders(cfg Config) *senders {
+	return &senders{
+		store:   cfg.Store,
+		roots:   cfg.Devices,
+		revoked: cfg.Revoked,
+		known:   newRecent[senderKey, sender](sendersSize),
+	}
+}
+
+// find returns the certificate of a device with that kid. False means that the
+// device has to say hello.
+func (s *senders) find(ctx context.Context, d schemas.DeviceID, kid schemas.KeyID, now time.Time) (sender, bool, error) {
+	key := senderKey{d, kid}
+	if found, ok := s.known.get(key); ok {
+		return found, true, nil
+	}
+	chain, ok, err := s.store.Chain(ctx, d, kid)
+	if err != nil || !ok {
+		return sender{}, false, err
+	}
+	found, err := s.verify(d, chain, now)
+	if err != nil {
+		// It was good once: expired, or its root was withdrawn. A hello says which.
+		return sender{}, false, nil
+	}
+	s.known.put(key, found)
+	return found, true, nil
+}
+
+// introduce verifies and keeps the chain of a hello.
+func (s *senders) introduce(ctx context.Context, d schemas.DeviceID, chain []*x509.Certificate, now time.Time) (sender, error) {
+	key := senderKey{d, schemas.KeyIDOf(chain[0])}
+	if found, known, err := s.find(ctx, d, key.kid, now); err != nil || known {
+		return found, err
+	}
+	found, err := s.verify(d, chain, now)
+	if err != nil {
+		return sender{}, err
+	}
+	if err := s.store.PutChain(ctx, d, chain, now); err != nil {
+		return sender{}, fmt.Errorf("keeping the chain: %w", err)
+	}
+	s.known.put(key, found)
+	return found, nil
+}
+
+// verify checks that a chain leads to a root and speaks for the device.
+func (s *senders) verify(d schemas.DeviceID, chain []*x509.Certificate, now time.Time) (sender, error) {
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	paths, err := chain[0].Verify(x509.VerifyOptions{
+		Roots:         s.roots,
+		Intermediates: between,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return sender{}, err
+	}
+	id, err := mtls.IdentityOf(chain[0])
+	if err != nil {
+		return sender{}, err
+	}
+	if want := (mtls.Identity{Role: mtls.RoleDevice, ID: string(d)}); id != want {
+		return sender{}, fmt.Errorf("certificate is of %s, the topic is of %s", id, want)
+	}
+	found := sender{leaf: chain[0], from: chain[0].NotBefore, until: chain[0].NotAfter}
+	for _, c := range paths[0][1:] {
+		if c.NotAfter.Before(found.until) {
+			found.until = c.NotAfter
+		}
+	}
+	return found, nil
+}
+
+// usable says why a certificate that signed well does not count; nil if it does.
+func (s *senders) usable(c sender, now time.Time) error {
+	if now.Before(c.from) || now.After(c.until) {
+		return fmt.Errorf("certificate is good from %v to %v", c.from, c.until)
+	}
+	if s.revoked != nil && s.revoked(c.leaf) {
+		return fmt.Errorf("certificate %x has been revoked", c.leaf.SerialNumber)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// An attempt is a new sign-in on its way to the provider.
+type attempt struct {
+	store.Start
+	purpose string
+	expiry  time.Duration
+}
+
+// signIn answers a repeated request with its state and begins a new one.
+func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, m *schemas.SignIn) {
+	k := store.Key{Device: d, ID: m.ID}
+	r, known, err := b.cfg.Store.Find(ctx, k)
+	if err != nil {
+		b.busy(k, err)
+		return
+	}
+	if known {
+		b.repeat(r)
+		return
+	}
+	if !b.fresh(d, m.ID, m.IssuedAt) {
+		return
+	}
+	a, refusal, err := b.consider(ctx, k, m)
+	switch {
+	case err != nil:
+		b.busy(k, err)
+	case refusal != nil && !refusal.Code.Final():
+		b.reply(d, b.refused(k.ID, refusal.Code, refusal.RetryAfter))
+	case refusal != nil:
+		b.reject(ctx, k, *refusal)
+	default:
+		b.begin(ctx, a)
+	}
+}
+
+// repeat answers a request that is known already, and begins nothing.
+func (b *Bridge) repeat(r store.Request) {
+	b.count.repeats.Add(1)
+	switch {
+	case r.Answer != nil:
+		b.send(r.Device, r.Answer)
+	case r.State == store.Waiting && r.Broken == nil:
+		b.reply(r.Device, pending(r.ID, r.Details.Binding, r.Deadline))
+	case r.Outcome == store.Lapsed:
+		b.reply(r.Device, b.refused(r.ID, schemas.Expired, 0))
+	}
+	// Else it rings, and pending follows; or the device has receipted the answer,
+	// and this is an old copy.
+}
+
+func pending(id schemas.ID, binding string, deadline time.Time) *schemas.Pending {
+	left := max(time.Until(deadline), time.Second)
+	return &schemas.Pending{ID: id, ExpiresIn: uint32(left / time.Second), Binding: binding}
+}
+
+// consider turns a request into an attempt, or says why not.
+func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (attempt, *policy.Refusal, error) {
+	private, refusal := b.openPrivate(k.Device, m)
+	if refusal != nil {
+		return attempt{}, refusal, nil
+	}
+	scope := strings.Fields(m.Scope)
+	if refusal := b.cfg.Policy.Check(policy.Ask{Kind: m.Device, Scope: scope, Seat: m.Seat, Moving: m.Moving, Purpose: private.Purpose}); refusal != nil {
+		return attempt{}, refusal, nil
+	}
+	if m.ConfirmKey != nil {
+		return attempt{}, &policy.Refusal{Code: schemas.Unsupported, Reason: "a token bound to a key was asked for"}, nil
+	}
+	who, refusal, err := b.resolve(ctx, k.Device, m.Person, private)
+	if refusal != nil || err != nil {
+		return attempt{}, refusal, err
+	}
+	now := time.Now()
+	a := attempt{purpose: private.Purpose, expiry: b.cfg.Policy.Expiry(time.Duration(m.Expiry) * time.Second)}
+	a.Start = store.Start{
+		Key:      k,
+		Person:   who.person,
+		Now:      now,
+		Due:      now.Add(ringLease),
+		Deadline: now.Add(a.expiry),
+		Quotas: []store.Quota{
+			{Name: "device " + string(k.Device), Rate: b.cfg.Policy.PerDevice},
+			{Name: "person " + who.person.String(), Rate: b.cfg.Policy.PerPerson},
+			{Name: "provider " + b.cfg.Issuer, Rate: b.cfg.Policy.PerProvider},
+		},
+		Details: store.Details{
+			Issuer:      b.cfg.Issuer,
+			Subject:     who.subject,
+			Hint:        who.hint,
+			Scope:       scope,
+			ACR:         strings.Fields(m.ACR),
+			ResponseKey: m.ResponseKey,
+			Asked:       now.Unix(),
+			Binding:     ciba.NewBindingMessage(),
+		},
+	}
+	return a, nil, nil
+}
+
+// begin makes the attempt durable, if there is room and the quotas allow it, and
+// has the phone rung.
+func (b *Bridge) begin(ctx context.Context, a attempt) {
+	if open := b.open.Load(); open >= int64(b.limits.Open) {
+		b.busy(a.Key, fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open))
+		return
+	}
+	select {
+	case b.calls <- struct{}{}:
+	default:
+		b.busy(a.Key, fmt.Errorf("%d calls at the provider, limit %d", b.limits.Calls, b.limits.Calls))
+		return
+	}
+	b.step(stepAccepted)
+	begun, err := b.cfg.Store.Begin(ctx, a.Start)
+	if err == nil && begun.Verdict == store.Started {
+		b.open.Add(1)
+		b.working.Go(func() {
+			defer func() { <-b.calls }()
+			b.ring(b.work, a)
+		})
+		return
+	}
+	<-b.calls
+	b.notBegun(ctx, a.Key, begun, err)
+}
+
+// notBegun answers a request that Begin has refused.
+func (b *Bridge) notBegun(ctx context.Context, k store.Key, begun store.Begun, err error) {
+	if err != nil {
+		b.busy(k, err)
+		return
+	}
+	r := policy.Refusal{RetryAfter: begun.Wait}
+	switch begun.Verdict {
+	case store.Known: // by another bridge, since we looked
+		return
+	case store.TooMany:
+		b.busy(k, fmt.Errorf("the device has %d requests", store.MaxPerDevice))
+		return
+	case store.PersonBusy:
+		r.Code, r.Reason = schemas.AlreadyRinging, "another request rings for the person"
+	case store.CoolingDown:
+		r.Code, r.Reason = schemas.TooManyRequests, "the person said no, not long ago"
+	default:
+		what, _, _ := strings.Cut(begun.Quota, " ")
+		r.Code, r.Reason = schemas.TooManyRequests, "the quota of the "+what+" is spent"
+	}
+	b.reject(ctx, k, r)
+}
+
+// ring asks the provider to ring the phone, once, and records what came of it.
+func (b *Bridge) ring(ctx context.Context, a attempt) {
+	b.step(stepRinging)
+	callCtx, cancel := context.WithTimeout(ctx, min(callTimeout, a.expiry))
+	b.count.pushes.Add(1)
+	ack, err := b.cfg.Provider.RequestAuthentication(callCtx, b.authenticationRequest(a))
+	cancel()
+	b.step(stepRung)
+	if err != nil {
+		b.notRung(ctx, a, err)
+		return
+	}
+	poll := ciba.NewPoll(ack, time.Now())
+	a.Details.AuthReqID = ack.AuthReqID
+	recorded, err := b.persist(ctx, a.Due, func() (bool, error) {
+		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll)
+	})
+	if err != nil || !recorded {
+		// It was cancelled, or ends as interrupted: an approval is of no effect.
+		b.log.Info("the phone rings for nothing", "device", a.Device, "request", a.ID, "error", err)
+		return
+	}
+	b.step(stepWaiting)
+	b.reply(a.Device, pending(a.ID, a.Details.Binding, poll.Deadline))
+	b.wakePolls.wake()
+}
+
+func (b *Bridge) authenticationRequest(a attempt) ciba.AuthenticationRequest {
+	req := ciba.AuthenticationRequest{
+		Scope:           append([]string{"openid"}, without(a.Details.Scope, "openid")...),
+		BindingMessage:  a.Details.Binding,
+		RequestedExpiry: a.expiry,
+		ACRValues:       a.Details.ACR,
+	}
+	switch h := a.Details.Hint; h.Kind {
+	case store.LoginHintToken:
+		req.LoginHintToken = h.Value
+	case store.IDTokenHint:
+		req.IDTokenHint = h.Value
+	default:
+		req.LoginHint = h.Value
+	}
+	if b.cfg.PurposeParameter != "" && a.purpose != "" {
+		req.Extra = url.Values{b.cfg.PurposeParameter: {a.purpose}}
+	}
+	return req
+}
+
+// notRung ends an attempt that the provider has not taken on.
+func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
+	if ctx.Err() != nil {
+		return // the bridge stops; the row ends as interrupted
+	}
+	code, retry := b.callCode(cause)
+	b.complain(a.Key, code, cause)
+	if retry > a.expiry/2 {
+		retry = a.expiry / 2
+	}
+	e, err := b.refusal(a.Key, code, retry)
+	if err == nil {
+		var stored bool
+		stored, err = b.persist(ctx, a.Due, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e) })
+		b.open.Add(-1)
+		b.ended(e, err == nil && stored)
+	}
+	if err != nil {
+		b.log.Error("refusing a request", "device", a.Device, "request", a.ID, "error", err)
+	}
+}
