@@ -42,6 +42,9 @@ func (v Versions) Common(other Versions) (uint8, bool) {
 }
 
 func (v Versions) check() error {
+	if v == (Versions{}) {
+		return needField("versions", false)
+	}
 	if v.Min == 0 || v.Max < v.Min {
 		return failf(ClassLimit, "versions", "[%d, %d], want 1 <= min <= max", v.Min, v.Max)
 	}

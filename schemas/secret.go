@@ -72,6 +72,23 @@ func OpenPrivate(k *SealKey, d DeviceID, id ID, sealed []byte) (Private, error) 
 	return p, nil
 }
 
+// Open opens the sealed part of m, if there is one, and holds the rule that
+// only both parts together can break: a sign-in names the person by a handle
+// or by one hint, never by both. k may be nil where m has no sealed part.
+func (m *SignIn) Open(k *SealKey, d DeviceID) (Private, error) {
+	var p Private
+	if len(m.Sealed) > 0 {
+		var err error
+		if p, err = OpenPrivate(k, d, m.ID, m.Sealed); err != nil {
+			return Private{}, err
+		}
+	}
+	if err := exactlyOne("person, hint", m.Person != nil, p.Hints() == 1); err != nil {
+		return Private{}, err
+	}
+	return p, nil
+}
+
 // A TokenType says how the access token is presented (RFC 9200 section 8.4.2
 // gives the numbers).
 type TokenType uint8
