@@ -21,7 +21,7 @@ func TestSlowDown(t *testing.T) {
 		}
 		r := newRig(t, cfg)
 		id, req := r.ring("scope", "openid", "login_hint", anna, "requested_expiry", "600")
-		other, _ := r.ring("scope", "openid", "login_hint", anna, "requested_expiry", "600")
+		other, second := r.ring("scope", "openid", "login_hint", anna, "requested_expiry", "600")
 		for _, step := range []struct {
 			after time.Duration
 			code  string
@@ -44,6 +44,10 @@ func TestSlowDown(t *testing.T) {
 		if err := r.op.Approve(t.Context(), req.ID, provider.Approval{}); err != nil {
 			t.Fatal(err)
 		}
+		if err := r.op.Deny(t.Context(), second.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.poll(other).want(t, 400, "access_denied")
 		if a := r.poll(id); a.status != 200 { // slow_down says that a request is pending; this one is not
 			t.Errorf("early poll of a decided request: %d %v", a.status, a.json)
 		}

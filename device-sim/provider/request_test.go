@@ -182,19 +182,35 @@ func TestLoginHintToken(t *testing.T) {
 	})
 }
 
-// A token that says nothing about its end is as good as expired.
-func TestLoginHintTokenMustExpire(t *testing.T) {
+// A login_hint_token is of its own type and says when it ends, even if the
+// provider itself signed it.
+func TestLoginHintTokenIsOfItsType(t *testing.T) {
 	cfg := config(t)
 	r := newRig(t, cfg)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: cfg.Key}, (&jose.SignerOptions{}).WithType("login-hint+jwt"))
-	if err != nil {
-		t.Fatal(err)
+	end := time.Now().Add(time.Minute).Unix()
+	for _, c := range []struct {
+		typ    string
+		end    any
+		format string
+		status int
+		code   string
+	}{
+		{"login-hint+jwt", end, "iss_sub", 200, ""},
+		{"JWT", end, "iss_sub", 400, "invalid_request"},
+		{"at+jwt", end, "iss_sub", 400, "invalid_request"},
+		{"login-hint+jwt", nil, "iss_sub", 400, "expired_login_hint_token"},
+		{"login-hint+jwt", end, "email", 400, "invalid_request"},
+	} {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: cfg.Key},
+			(&jose.SignerOptions{}).WithType(jose.ContentType(c.typ)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := map[string]any{"iss": issuer, "exp": c.end, "sub_id": map[string]string{"format": c.format, "iss": issuer, "sub": anna}}
+		raw, err := jwt.Signed(signer).Claims(claims).Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.post("/bc-authorize", "scope", "openid", "login_hint_token", raw).want(t, c.status, c.code)
 	}
-	raw, err := jwt.Signed(signer).Claims(map[string]any{
-		"iss": issuer, "sub_id": map[string]string{"format": "iss_sub", "iss": issuer, "sub": anna},
-	}).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.post("/bc-authorize", "scope", "openid", "login_hint_token", raw).want(t, 400, "expired_login_hint_token")
 }

@@ -42,10 +42,9 @@ func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // fakeIssuer publishes keys, badly if told to.
 type fakeIssuer struct {
-	keys     []jose.JSONWebKey
-	metadata map[string]string                                    // nil means the right ones
-	broken   func(http.ResponseWriter, *http.Request) (done bool) // nil means not broken
-	fetches  int                                                  // of the key document
+	keys    []jose.JSONWebKey
+	broken  func(http.ResponseWriter, *http.Request) (done bool) // nil means not broken
+	fetches int                                                  // of the key document
 }
 
 func (f *fakeIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,11 +59,7 @@ func (f *fakeIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: f.keys})
 		return
 	}
-	metadata := f.metadata
-	if metadata == nil {
-		metadata = map[string]string{"issuer": issuer, "jwks_uri": issuer + "/keys"}
-	}
-	_ = json.NewEncoder(w).Encode(metadata)
+	_ = json.NewEncoder(w).Encode(map[string]string{"issuer": issuer, "jwks_uri": issuer + "/keys"})
 }
 
 // rig is an API and an issuer whose key the test holds.

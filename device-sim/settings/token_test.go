@@ -181,14 +181,17 @@ func TestIssuerInTrouble(t *testing.T) {
 			return true
 		}
 	}
+	metadata := func(broken func(http.ResponseWriter, *http.Request) bool) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool { return r.URL.Path != "/keys" && broken(w, r) }
+	}
 	for name, broken := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"down":       answer(500, "application/json", "{}"),
 		"page":       answer(200, "text/html", "<html>"),
 		"redirect":   answer(302, "application/json", "{}"),
 		"no JSON":    answer(200, "application/json", "<html>"),
 		"empty":      answer(200, "application/json", "{}"),
-		"other's":    answer(200, "application/json", `{"issuer":"https://evil.example","jwks_uri":"https://op.example.com/keys"}`),
-		"plain http": answer(200, "application/json", `{"issuer":"https://op.example.com","jwks_uri":"http://op.example.com/keys"}`),
+		"other's":    metadata(answer(200, "application/json", `{"issuer":"https://evil.example","jwks_uri":"https://op.example.com/keys"}`)),
+		"plain http": metadata(answer(200, "application/json", `{"issuer":"https://op.example.com","jwks_uri":"http://op.example.com/keys"}`)),
 		"too long":   answer(200, "application/json", `{"x":"`+strings.Repeat("x", 300_000)+`"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
