@@ -1,0 +1,151 @@
+package ciba_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+)
+
+// These tests use real connections on loopback: they are about what happens
+// below HTTP.
+
+// server runs op behind TLS and returns it with a client for it.
+func server(t testing.TB, op *cibatest.Provider, edit func(*httptest.Server)) (*httptest.Server, *http.Client) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(op)
+	if edit != nil {
+		edit(s)
+	}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	op.Issuer = s.URL
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	hc := ciba.NewHTTPClient(&tls.Config{RootCAs: pool})
+	t.Cleanup(hc.CloseIdleConnections)
+	return s, hc
+}
+
+func networkClient(t testing.TB, op *cibatest.Provider, hc *http.Client) *ciba.Client {
+	t.Helper()
+	return newClient(t, op, func(cfg *ciba.Config) { cfg.HTTPClient = hc })
+}
+
+// signInNow signs in without waiting for the interval, as the person has already
+// agreed.
+func signInNow(tb testing.TB, client *ciba.Client) {
+	tb.Helper()
+	ack := ring(tb, client, anna())
+	if _, err := client.RequestToken(tb.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	var connections atomic.Int32
+	op := quick()
+	_, hc := server(t, op, func(s *httptest.Server) {
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		}
+	})
+	client := networkClient(t, op, hc)
+	for range 10 {
+		signInNow(t, client)
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections for 22 requests, want 1", n)
+	}
+}
+
+// TestUnsentIsNotInterrupted: without a connection nothing can have rung, and
+// the difference decides whether a request may be repeated.
+func TestUnsentIsNotInterrupted(t *testing.T) {
+	op := quick()
+	s, hc := server(t, op, nil)
+	client := networkClient(t, op, hc)
+	signInNow(t, client)
+	s.CloseClientConnections()
+	s.Listener.Close()
+	hc.CloseIdleConnections()
+	_, err := client.RequestAuthentication(t.Context(), anna())
+	wantClasses(t, err, ciba.ErrUnavailable)
+}
+
+// TestResetIsInterrupted: the provider had the request.
+func TestResetIsInterrupted(t *testing.T) {
+	op := quick()
+	op.Backchannel = cibatest.Always(cibatest.Lose())
+	_, hc := server(t, op, func(s *httptest.Server) { s.Config.ErrorLog = discard })
+	_, err := networkClient(t, op, hc).RequestAuthentication(t.Context(), anna())
+	wantClasses(t, err, ciba.ErrUnavailable, ciba.ErrInterrupted)
+	if s := op.Stats(); s.Backchannel != 1 || s.Rang != 1 {
+		t.Errorf("provider saw %+v, want one request that rang", s)
+	}
+}
+
+func TestTLSFaults(t *testing.T) {
+	for name, trust := range map[string]func(*httptest.Server) *tls.Config{
+		"unknown authority": func(*httptest.Server) *tls.Config { return nil },
+		"another host": func(s *httptest.Server) *tls.Config {
+			pool := x509.NewCertPool()
+			pool.AddCert(s.Certificate())
+			return &tls.Config{RootCAs: pool, ServerName: "op.invalid"}
+		},
+		"expired": func(s *httptest.Server) *tls.Config {
+			pool := x509.NewCertPool()
+			pool.AddCert(s.Certificate())
+			return &tls.Config{RootCAs: pool, Time: func() time.Time { return time.Unix(1<<33, 0) }}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := quick()
+			s, _ := server(t, op, func(s *httptest.Server) { s.Config.ErrorLog = discard })
+			hc := ciba.NewHTTPClient(trust(s))
+			defer hc.CloseIdleConnections()
+			_, err := networkClient(t, op, hc).RequestAuthentication(t.Context(), anna())
+			wantClasses(t, err, ciba.ErrUnavailable)
+		})
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	op := quick()
+	s, _ := server(t, op, func(s *httptest.Server) {
+		s.Config.ErrorLog = discard
+		s.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	})
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	hc := ciba.NewHTTPClient(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10})
+	defer hc.CloseIdleConnections()
+	_, err := networkClient(t, op, hc).RequestAuthentication(t.Context(), anna())
+	wantClasses(t, err, ciba.ErrUnavailable)
+}
+
+// TestForeignClientIsTamed: a client that would follow redirects and keep
+// cookies is not allowed to, and is not changed either.
+func TestForeignClientIsTamed(t *testing.T) {
+	op := quick()
+	op.Backchannel = cibatest.Always(cibatest.Redirect(307, "/token"))
+	_, hc := server(t, op, nil)
+	foreign := &http.Client{Transport: hc.Transport}
+	_, err := networkClient(t, op, foreign).RequestAuthentication(t.Context(), anna())
+	wantClasses(t, err, ciba.ErrProtocol)
+	if op.Stats().Token != 0 {
+		t.Error("the redirect was followed, with credentials")
+	}
+	if foreign.CheckRedirect != nil {
+		t.Error("the caller's client was changed")
+	}
+}
