@@ -27,7 +27,7 @@ func TestPatch(t *testing.T) {
 		t.Errorf("GET says %s, PATCH said %s", after.Body, rec.Body)
 	}
 	wantProblem(t, r.patch(token, `{"settings":{"`+position+`":1}}`, "If-Match", before.Header().Get("ETag")), 412, "")
-	if got := read(t, r.get(r.sign(claims("sub", "u-8vt4c1np")))); got.Settings[position] != 610.0 {
+	if got := read(t, r.get(r.sign(claims("sub", "u-8vt4c1np")))); got.Settings[position] != 485.0 {
 		t.Errorf("Bela's seat moved: %v", got.Settings[position])
 	}
 	if settings.Samples()[anna].Settings[position] != 420.0 {
@@ -41,9 +41,12 @@ func TestPatchIsRefused(t *testing.T) {
 	write := r.sign(claims("scope", "seat settings:write"))
 	before := r.get(write).Body.String()
 	ok := `"` + position + `":433`
-	var many []string
+	var many, large []string
 	for i := range 300 {
 		many = append(many, fmt.Sprintf(`"Vehicle.Cabin.Seat.X%d":1`, i))
+	}
+	for i := range 228 { // each is good, and the body is not too long
+		large = append(large, fmt.Sprintf(`"Vehicle.Cabin.Seat.X%d":"%s"`, i, strings.Repeat("x", 256)))
 	}
 	for name, c := range map[string]struct {
 		body   string
@@ -67,12 +70,13 @@ func TestPatchIsRefused(t *testing.T) {
 		"long path":         {`{"settings":{"Vehicle.Cabin.Seat.` + strings.Repeat("X", 200) + `":1}}`, 422},
 		"too many paths":    {`{"settings":{` + strings.Join(many, ",") + `}}`, 400},
 		"too many to keep":  {`{"settings":{` + strings.Join(many[:256], ",") + `}}`, 422},
+		"too much to keep":  {`{"settings":{` + strings.Join(large, ",") + `}}`, 422},
 		"too long":          {`{"settings":{"x":"` + strings.Repeat("x", 70_000) + `"}}`, 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantProblem(t, r.patch(write, c.body), c.status, "")
 			if after := r.get(write).Body.String(); after != before {
-				t.Errorf("it changed something: %s", after)
+				t.Errorf("it changed something: %.200s", after)
 			}
 		})
 	}

@@ -15,11 +15,13 @@ import (
 // Version of the Vehicle Signal Specification whose paths and units are used.
 const Version = "6.0"
 
-// Bounds of a profile.
+// Bounds of a profile; docs/settings-api.md promises them to devices.
 const (
-	maxSettings = 256 // paths of one person
-	maxPath     = 200 // bytes of a path
-	maxText     = 256 // bytes of a text value or a name
+	maxSettings = 256      // paths of one person
+	maxProfile  = 64 << 10 // bytes of all of them as a document
+	maxPath     = 160      // bytes of a path
+	maxName     = 64       // bytes of a name
+	maxText     = 256      // bytes of a text value
 )
 
 // Profile is what is stored of one person.
@@ -53,11 +55,11 @@ func Branches(scope string) []string {
 	case "climate":
 		return []string{"Vehicle.Cabin.HVAC"}
 	case "mirrors":
-		return []string{"Vehicle.Body.Mirrors"}
+		return []string{"Vehicle.Body.Mirrors", "Vehicle.Cabin.RearviewMirror"}
 	case "light":
 		return []string{"Vehicle.Cabin.Light.AmbientLight"}
 	case "media":
-		return []string{"Vehicle.Cabin.Infotainment.Media", "Vehicle.Cabin.Infotainment.HMI"}
+		return []string{"Vehicle.Cabin.Infotainment"}
 	}
 	return nil
 }
@@ -90,10 +92,7 @@ type profiles struct {
 
 func newProfiles(in map[string]Profile) (*profiles, error) {
 	for subject, profile := range in {
-		if profile.Name == "" || len(profile.Name) > maxText {
-			return nil, fmt.Errorf("profile %q: name has %d bytes, 1 to %d are allowed", subject, len(profile.Name), maxText)
-		}
-		if err := checkSettings(profile.Settings); err != nil {
+		if err := profile.check(); err != nil {
 			return nil, fmt.Errorf("profile %q: %w", subject, err)
 		}
 	}
@@ -133,10 +132,10 @@ func (p *profiles) change(subject string, branches []string, patch map[string]an
 	next := maps.Clone(profile.Settings)
 	maps.Copy(next, patch)
 	maps.DeleteFunc(next, func(_ string, value any) bool { return value == nil })
-	if len(next) > maxSettings {
-		return Profile{}, fmt.Errorf("%d paths, at most %d are kept", len(next), maxSettings)
-	}
 	profile.Settings = next
+	if err := profile.check(); err != nil {
+		return Profile{}, err
+	}
 	p.bySubject[subject] = profile
 	return Profile{profile.Name, cut(next, branches)}, nil
 }
@@ -144,17 +143,23 @@ func (p *profiles) change(subject string, branches []string, patch map[string]an
 // errNobody: the token is good, but its subject has no settings here.
 var errNobody = errors.New("no settings are stored for this person")
 
-func checkSettings(settings map[string]any) error {
-	if len(settings) > maxSettings {
-		return fmt.Errorf("%d paths, at most %d are kept", len(settings), maxSettings)
+func (p Profile) check() error {
+	if p.Name == "" || len(p.Name) > maxName {
+		return fmt.Errorf("name has %d bytes, 1 to %d are allowed", len(p.Name), maxName)
 	}
-	for path, value := range settings {
+	if len(p.Settings) > maxSettings {
+		return fmt.Errorf("%d paths, at most %d are kept", len(p.Settings), maxSettings)
+	}
+	for path, value := range p.Settings {
 		if err := checkPath(path); err != nil {
 			return err
 		}
 		if err := checkValue(value); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+	}
+	if body, _ := encode(p); len(body) > maxProfile {
+		return fmt.Errorf("%d bytes of settings, at most %d are kept", len(body), maxProfile)
 	}
 	return nil
 }

@@ -20,13 +20,13 @@ type leaf struct {
 	boolean  bool
 }
 
-var seat = "Vehicle.Cabin.Seat.Row1.DriverSide."
+const seat = "Vehicle.Cabin.Seat.Row1.DriverSide."
 
 // vss6 holds the actuators that the samples use.
 var vss6 = map[string]leaf{
-	seat + "Position":               {whole: true, max: 1000}, // VSS: no max
-	seat + "Height":                 {whole: true, max: 200},  // VSS: no max
-	seat + "Tilt":                   {min: -15, max: 15},      // VSS: no bounds
+	seat + "Position":               {whole: true, max: 500}, // VSS: no max
+	seat + "Height":                 {whole: true, max: 200}, // VSS: no max
+	seat + "Tilt":                   {min: -15, max: 15},     // VSS: no bounds
 	seat + "HeatingCooling":         {whole: true, min: -100, max: 100},
 	seat + "Backrest.Recline":       {min: 0, max: 60}, // VSS: no bounds
 	seat + "Backrest.LumbarSupport": {max: 100},

@@ -24,8 +24,8 @@ func TestScopesOpenBranches(t *testing.T) {
 		"climate":                          {"Vehicle.Cabin.HVAC."},
 		"mirrors":                          {"Vehicle.Body.Mirrors."},
 		"light":                            {"Vehicle.Cabin.Light.AmbientLight."},
-		"media":                            {"Vehicle.Cabin.Infotainment.Media.", "Vehicle.Cabin.Infotainment.HMI."},
-		"openid seat media unknown":        {"Vehicle.Cabin.Seat.", "Vehicle.Cabin.Infotainment.Media.", "Vehicle.Cabin.Infotainment.HMI."},
+		"media":                            {"Vehicle.Cabin.Infotainment."},
+		"openid seat media unknown":        {"Vehicle.Cabin.Seat.", "Vehicle.Cabin.Infotainment."},
 		"seat climate mirrors light media": {"Vehicle."},
 	} {
 		want := maps.Clone(all)
