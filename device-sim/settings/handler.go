@@ -36,7 +36,7 @@ func (a *API) get(w http.ResponseWriter, r *http.Request) {
 	}
 	profile, ok := a.profiles.get(granted.subject, branches)
 	if !ok {
-		a.fail(w, r, granted, http.StatusNotFound, errNobody.Error())
+		a.refuse(w, r, granted, errNobody)
 		return
 	}
 	body, tag := encode(profile)
@@ -73,17 +73,29 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request) (access, []string, b
 	return granted, nil, false
 }
 
-// refuse answers a request whose token does not do.
+// problem is a request refused for another reason than its token.
+type problem struct {
+	status int
+	detail string
+}
+
+func (p *problem) Error() string { return p.detail }
+
+// refuse answers a request that is not served: for its token (a *refusal), for
+// itself (a *problem), or because the issuer is in trouble (any other error).
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, granted access, err error) {
-	refused := (*refusal)(nil)
-	if !errors.As(err, &refused) {
-		w.Header().Set("Retry-After", strconv.Itoa(int(keysPause.Seconds())))
-		a.fail(w, r, granted, http.StatusServiceUnavailable, errIssuer.Error())
+	a.cfg.Logger.Debug("request refused", "method", r.Method, "err", err)
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		w.Header().Set("WWW-Authenticate", refused.challenge())
+		a.fail(w, r, granted, refused.status, refused.detail)
 		return
 	}
-	a.cfg.Logger.Debug("request refused", "status", refused.status, "err", err)
-	w.Header().Set("WWW-Authenticate", refused.challenge())
-	a.fail(w, r, granted, refused.status, refused.detail)
+	if wrong, ok := errors.AsType[*problem](err); ok {
+		a.fail(w, r, granted, wrong.status, wrong.detail)
+		return
+	}
+	w.Header().Set("Retry-After", strconv.Itoa(int(keysPause.Seconds())))
+	a.fail(w, r, granted, http.StatusServiceUnavailable, errIssuer.Error())
 }
 
 // fail answers with a problem of RFC 9457.

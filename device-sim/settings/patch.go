@@ -14,7 +14,7 @@ import (
 const maxPatch = 64 << 10
 
 // errPrecondition: the settings are not those the client last saw.
-var errPrecondition = errors.New("the settings have changed since")
+var errPrecondition = &problem{http.StatusPreconditionFailed, "the settings have changed since"}
 
 // patch saves changes: a JSON merge patch (RFC 7396) of the document that GET
 // returns, in which only settings may change. A null removes a path.
@@ -28,19 +28,20 @@ func (a *API) patch(w http.ResponseWriter, r *http.Request) {
 			detail: "the token does not allow changes", scope: ScopeWrite})
 		return
 	}
-	patch, status, err := readPatch(w, r, branches)
+	patch, err := readPatch(w, r, branches)
 	if err != nil {
-		a.fail(w, r, granted, status, err.Error())
+		a.refuse(w, r, granted, err)
 		return
 	}
+	ifMatch := r.Header.Values("If-Match")
 	profile, err := a.profiles.change(granted.subject, branches, patch, func(before Profile) error {
-		if _, tag := encode(before); len(r.Header.Values("If-Match")) > 0 && !matches(r.Header.Values("If-Match"), tag) {
+		if _, tag := encode(before); len(ifMatch) > 0 && !matches(ifMatch, tag) {
 			return errPrecondition
 		}
 		return nil
 	})
 	if err != nil {
-		a.fail(w, r, granted, changeStatus(err), err.Error())
+		a.refuse(w, r, granted, err)
 		return
 	}
 	body, tag := encode(profile)
@@ -48,45 +49,35 @@ func (a *API) patch(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, granted, body, len(patch))
 }
 
-func changeStatus(err error) int {
-	switch {
-	case errors.Is(err, errPrecondition):
-		return http.StatusPreconditionFailed
-	case errors.Is(err, errNobody):
-		return http.StatusNotFound
-	}
-	return http.StatusUnprocessableEntity
-}
-
-// readPatch returns the changed values by path. With an error it returns the
-// HTTP status to answer.
-func readPatch(w http.ResponseWriter, r *http.Request, branches []string) (map[string]any, int, error) {
+// readPatch returns the changed values by path. Errors are a *problem or, for a
+// path that the token does not open, a *refusal.
+func readPatch(w http.ResponseWriter, r *http.Request, branches []string) (map[string]any, error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/merge-patch+json" {
-		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("content type is %q, not application/merge-patch+json", kind)
+		return nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("content type is %q, not application/merge-patch+json", kind)}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPatch))
 	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("body is longer than %d bytes", maxPatch)
+		return nil, &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("body is longer than %d bytes", maxPatch)}
 	}
 	if err != nil {
-		return nil, http.StatusBadRequest, errors.New("body could not be read")
+		return nil, &problem{http.StatusBadRequest, "body could not be read"}
 	}
 	patch, err := decodePatch(string(body))
 	if err != nil {
-		return nil, http.StatusBadRequest, err
+		return nil, &problem{http.StatusBadRequest, err.Error()}
 	}
 	for path, value := range patch {
 		if err := checkPath(path); err != nil {
-			return nil, http.StatusUnprocessableEntity, err
-		}
-		if !within(path, branches) {
-			return nil, http.StatusForbidden, fmt.Errorf("path %q is not covered by the token's scopes", path)
+			return nil, &problem{http.StatusUnprocessableEntity, err.Error()}
 		}
 		if err := checkValue(value); value != nil && err != nil {
-			return nil, http.StatusUnprocessableEntity, fmt.Errorf("%s: %w", path, err)
+			return nil, &problem{http.StatusUnprocessableEntity, path + ": " + err.Error()}
+		}
+		if !within(path, branches) {
+			return nil, &refusal{status: http.StatusForbidden, code: "insufficient_scope", detail: "the token does not open the path " + path}
 		}
 	}
-	return patch, 0, nil
+	return patch, nil
 }
 
 // decodePatch reads {"settings":{path:value,...}} and nothing else. A repeated

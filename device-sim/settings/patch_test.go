@@ -74,7 +74,8 @@ func TestPatchIsRefused(t *testing.T) {
 		"too long":          {`{"settings":{"x":"` + strings.Repeat("x", 70_000) + `"}}`, 413},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantProblem(t, r.patch(write, c.body), c.status, "")
+			challenge := map[int]string{403: "insufficient_scope"}[c.status]
+			wantProblem(t, r.patch(write, c.body), c.status, challenge)
 			if after := r.get(write).Body.String(); after != before {
 				t.Errorf("it changed something: %.200s", after)
 			}

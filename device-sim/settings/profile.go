@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -134,14 +135,14 @@ func (p *profiles) change(subject string, branches []string, patch map[string]an
 	maps.DeleteFunc(next, func(_ string, value any) bool { return value == nil })
 	profile.Settings = next
 	if err := profile.check(); err != nil {
-		return Profile{}, err
+		return Profile{}, &problem{http.StatusUnprocessableEntity, err.Error()}
 	}
 	p.bySubject[subject] = profile
 	return Profile{profile.Name, cut(next, branches)}, nil
 }
 
 // errNobody: the token is good, but its subject has no settings here.
-var errNobody = errors.New("no settings are stored for this person")
+var errNobody = &problem{http.StatusNotFound, "no settings are stored for this person"}
 
 func (p Profile) check() error {
 	if p.Name == "" || len(p.Name) > maxName {
