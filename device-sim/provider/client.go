@@ -3,7 +3,6 @@ package provider
 import (
 	"crypto"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -86,6 +85,9 @@ func (cfg Config) clients() (map[string]Client, error) {
 }
 
 func (c Client) check(scopes []string, modes []DeliveryMode) error {
+	if c.AuthMethod == SecretBasic && strings.Contains(c.ID, ":") {
+		return fmt.Errorf("client_secret_basic needs an id without colon") // go-oidc splits there
+	}
 	switch c.AuthMethod {
 	case SecretBasic, SecretPost:
 		if len(c.Secret) < 16 {
@@ -129,11 +131,6 @@ func checkKeys(keys []jose.JSONWebKey) error {
 		}
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // standardScopes exist in every provider.

@@ -44,6 +44,7 @@ func TestConfigErrorsNameTheField(t *testing.T) {
 		{"clients", func(c *provider.Config) { c.Clients = nil }},
 		{"clients[1]", func(c *provider.Config) { c.Clients = append(c.Clients, c.Clients[0]) }},
 		{"secret", func(c *provider.Config) { client(c).Secret = "short" }},
+		{"colon", func(c *provider.Config) { client(c).ID = "https://bridge.example.com" }},
 		{"scope", func(c *provider.Config) { client(c).Scopes = []string{"brakes"} }},
 		{"auth method", func(c *provider.Config) { client(c).AuthMethod = "none" }},
 		{"keys", func(c *provider.Config) { client(c).AuthMethod = provider.PrivateKeyJWT }},
