@@ -82,8 +82,8 @@ func New(cfg Config) (*Client, error) {
 	for _, alg := range cfg.IDTokenAlgs {
 		c.algs = append(c.algs, jose.SignatureAlgorithm(alg))
 	}
-	c.discovered = lazy[*Metadata]{fetch: c.discover, maxAge: metadataMaxAge, pause: metadataPause}
-	c.keys = lazy[*keySet]{fetch: c.fetchKeys, maxAge: keysMaxAge, pause: keysPause}
+	c.discovered = lazy[*Metadata]{endpoint: endpointDiscovery, fetch: c.discover, maxAge: metadataMaxAge, pause: metadataPause}
+	c.keys = lazy[*keySet]{endpoint: endpointKeys, fetch: c.fetchKeys, maxAge: keysMaxAge, pause: keysPause}
 	return c, nil
 }
 
@@ -128,13 +128,17 @@ func (cfg *Config) validateProvider() error {
 
 const maxLeeway = 10 * time.Minute
 
-// privateHTTPClient returns a copy of hc that follows no redirect.
+// privateHTTPClient returns a copy of hc that follows no redirect. Each request
+// has a time-out of its own, so one that is no shorter is not set up twice.
 func privateHTTPClient(hc *http.Client) *http.Client {
 	if hc == nil {
-		return NewHTTPClient(nil)
+		hc = NewHTTPClient(nil)
 	}
 	private := *hc
 	private.CheckRedirect = noRedirect
 	private.Jar = nil
+	if private.Timeout >= tokenTimeout {
+		private.Timeout = 0
+	}
 	return &private
 }

@@ -126,10 +126,16 @@ func (e *Error) Is(target error) bool {
 
 // classes decides by the code and, where the code is silent, by the status. A
 // server that fails (5xx) or throttles (429) is believed to be unavailable
-// whatever its body says, except that it may still ask for a slower pace.
+// whatever its body says, except that it may still ask for a slower pace. Behind
+// a gateway that got no answer (502, 504) the provider may have acted.
 func (e *Error) classes() []error {
 	busy := e.Status >= 500 || e.Status == 429 || e.Status == 408
-	if busy && e.Code != CodeSlowDown && e.Code != CodeAuthorizationPending {
+	paced := e.Code == CodeSlowDown || e.Code == CodeAuthorizationPending
+	switch {
+	case paced || !busy:
+	case e.Status == 502 || e.Status == 504:
+		return []error{ErrUnavailable, ErrInterrupted}
+	default:
 		return []error{ErrUnavailable}
 	}
 	if c, ok := classesOf[e.Code]; ok {

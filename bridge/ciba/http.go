@@ -3,15 +3,12 @@ package ciba
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,7 +20,7 @@ const MinTimeout = LongPoll + 5*time.Second
 
 // How long one request may take, and how many bytes its answer may have.
 const (
-	tokenTimeout        = 40 * time.Second
+	tokenTimeout        = MinTimeout
 	authenticateTimeout = 30 * time.Second
 	fetchTimeout        = 10 * time.Second
 
@@ -52,7 +49,7 @@ func NewHTTPClient(tlsConfig *tls.Config) *http.Client {
 	tlsConfig = tlsConfig.Clone()
 	tlsConfig.MinVersion = max(tlsConfig.MinVersion, tls.VersionTLS12)
 	return &http.Client{
-		Timeout:       tokenTimeout,
+		Timeout:       MinTimeout + 5*time.Second,
 		CheckRedirect: noRedirect,
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
@@ -96,15 +93,6 @@ func (c *Client) post(ctx context.Context, x exchange) (object, *answer, error) 
 	}
 	o, err := a.object()
 	return o, a, err
-}
-
-// An answer is a complete HTTP response.
-type answer struct {
-	endpoint string
-	status   int
-	header   http.Header
-	body     []byte
-	tooLarge bool
 }
 
 // do makes one request and reads its answer. The error, if any, is a
@@ -194,94 +182,3 @@ func (e *transportError) Is(target error) bool {
 		return false
 	}
 }
-
-// A protocolError is an answer that breaks the specifications.
-type protocolError struct {
-	endpoint string
-	problem  string
-}
-
-func (e *protocolError) Error() string {
-	return fmt.Sprintf("%v: %s endpoint: %s", ErrProtocol, e.endpoint, e.problem)
-}
-
-func (e *protocolError) Is(target error) bool { return target == ErrProtocol }
-
-func (a *answer) protocolErrorf(format string, args ...any) error {
-	return &protocolError{endpoint: a.endpoint, problem: fmt.Sprintf(format, args...)}
-}
-
-// object returns the JSON object of an answer with status 200, and an error for
-// every other answer.
-func (a *answer) object(mediaTypes ...string) (object, error) {
-	if a.status != http.StatusOK {
-		return nil, a.failure()
-	}
-	return a.json(append(mediaTypes, "application/json"))
-}
-
-func (a *answer) json(mediaTypes []string) (object, error) {
-	got := a.header.Get("Content-Type")
-	mediaType, _, err := mime.ParseMediaType(got)
-	if err != nil || !slices.Contains(mediaTypes, mediaType) {
-		return nil, a.protocolErrorf("status %d with content type %q, want %q", a.status, printable(got, 64), "application/json")
-	}
-	if a.tooLarge {
-		return nil, a.protocolErrorf("status %d with a body of more than %d bytes", a.status, len(a.body)-1)
-	}
-	o, err := parseObject(a.body)
-	if err != nil {
-		return nil, a.protocolErrorf("status %d: %v", a.status, err)
-	}
-	return o, nil
-}
-
-// failure is the error for an answer whose status is not 200.
-func (a *answer) failure() error {
-	e := &Error{
-		Endpoint:   a.endpoint,
-		Status:     a.status,
-		RetryAfter: parseRetryAfter(a.header.Get("Retry-After"), time.Now()),
-		DPoPNonce:  parseNonce(a.header.Get("DPoP-Nonce")),
-	}
-	err := a.errorObject(e)
-	if err != nil && !errors.Is(e, ErrUnavailable) {
-		return err
-	}
-	return e
-}
-
-// errorObject fills e from the body (RFC 6749 section 5.2).
-func (a *answer) errorObject(e *Error) error {
-	if a.status < 400 {
-		return a.protocolErrorf("status %d, want 200 or an error", a.status)
-	}
-	o, err := a.json([]string{"application/json"})
-	if err != nil {
-		return err
-	}
-	code, err := o.text("error", maxCode)
-	switch {
-	case err != nil:
-		return a.protocolErrorf("status %d: %v", a.status, err)
-	case code == "":
-		return a.protocolErrorf("status %d: member \"error\" is missing", a.status)
-	case printable(code, maxCode) != code:
-		return a.protocolErrorf("status %d: member \"error\" has characters that no error code has", a.status)
-	}
-	e.Code = Code(code)
-	if description, err := o.text("error_description", maxAnswer); err == nil {
-		e.Description = printable(description, maxDescription)
-	}
-	if interval, ok, err := o.seconds("interval", 1, MaxInterval); err == nil && ok {
-		e.Interval = interval
-	}
-	return nil
-}
-
-const (
-	maxCode        = 64
-	maxDescription = 256
-	maxRetryAfter  = 24 * time.Hour
-	maxNonce       = 256
-)

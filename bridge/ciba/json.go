@@ -1,6 +1,7 @@
 package ciba
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -49,8 +50,8 @@ func (o object) text(name string, limit int) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	var s string
-	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	s, ok := unquote(raw)
+	if !ok {
 		return "", fmt.Errorf("member %q is not a string", name)
 	}
 	if len(s) > limit {
@@ -103,11 +104,25 @@ func (o object) strings(name string) ([]string, error) {
 	}
 	list := make([]string, len(elements))
 	for i, e := range elements {
-		if e[0] != '"' || json.Unmarshal(e, &list[i]) != nil {
+		s, ok := unquote(e)
+		if !ok {
 			return nil, fmt.Errorf("member %q is not an array of strings", name)
 		}
+		list[i] = s
 	}
 	return list, nil
+}
+
+// unquote returns the string that raw, one valid JSON value, is. Without an
+// escape, which is the rule, it is what stands between the quotes.
+func unquote(raw json.RawMessage) (s string, ok bool) {
+	if raw[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), true
+	}
+	return s, json.Unmarshal(raw, &s) == nil
 }
 
 // flag returns a boolean member, false if it is missing.

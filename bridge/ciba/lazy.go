@@ -10,7 +10,8 @@ import (
 // one who finds it old. It has no goroutine. The last good value outlives any
 // number of failed fetches.
 type lazy[T comparable] struct {
-	fetch func(context.Context) (T, error)
+	endpoint string // for errors
+	fetch    func(context.Context) (T, error)
 	// maxAge is when a value is fetched again; pause is the least time between
 	// two fetches.
 	maxAge, pause time.Duration
@@ -60,7 +61,7 @@ func (l *lazy[T]) obtain(ctx context.Context, patience bool, good func() bool) (
 			wait(ctx, flight)
 		}
 		if ctx.Err() != nil {
-			return l.last(ctx.Err())
+			return l.last(&transportError{endpoint: l.endpoint, unsent: true, err: ctx.Err()})
 		}
 	}
 }

@@ -11,6 +11,17 @@ import (
 	"time"
 )
 
+// TokenTimeout is the longest that RequestToken takes: a little for metadata and
+// keys, if they are old, a long poll, and a little for keys again. Who claims a
+// sign-in before asking, so that nobody else asks at the same time, claims it for
+// at least as long.
+const (
+	TokenTimeout = prepareTimeout + tokenTimeout + verifyTimeout
+
+	prepareTimeout = 5 * time.Second
+	verifyTimeout  = 5 * time.Second
+)
+
 // GrantType is the grant type of a token request (CIBA Core section 10.1).
 const GrantType = "urn:openid:params:grant-type:ciba"
 
@@ -57,8 +68,8 @@ const (
 )
 
 // RequestToken asks once whether the person has decided, and returns the tokens
-// if they agreed. It may take [LongPoll]. Give the error to [Poll.After], which
-// says what it means.
+// if they agreed. It may take a [LongPoll], and never more than [TokenTimeout].
+// Give the error to [Poll.After], which says what it means.
 //
 // Before it asks, it makes sure that the provider's keys are at hand: an
 // auth_req_id is redeemed only once, so tokens that could not be verified would
@@ -67,11 +78,8 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 	if !isVisible(req.AuthReqID) || len(req.AuthReqID) > MaxAuthReqID {
 		return nil, fieldErrorf("AuthReqID", "is empty, has more than %d bytes, or other characters than visible ASCII", MaxAuthReqID)
 	}
-	m, err := c.Metadata(ctx)
+	m, err := c.prepare(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := c.keys.get(ctx); err != nil {
 		return nil, err
 	}
 	x := exchange{
@@ -98,10 +106,24 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 	}
 	expect := req.Expect
 	expect.AuthReqID, expect.AccessToken, expect.RefreshToken = req.AuthReqID, tokens.AccessToken, tokens.RefreshToken
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
 	if tokens.IDToken, err = c.VerifyIDToken(ctx, raw, expect); err != nil {
 		return nil, err
 	}
 	return tokens, nil
+}
+
+// prepare makes sure that metadata and keys are at hand, new or old.
+func (c *Client) prepare(ctx context.Context) (*Metadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	m, err := c.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.keys.get(ctx)
+	return m, err
 }
 
 // parseTokens reads a successful token response (RFC 6749 section 5.1) but for

@@ -163,3 +163,54 @@ func TestPushExpectation(t *testing.T) {
 		})
 	}
 }
+
+// TestTokenTimeout: whatever hangs, and wherever, RequestToken keeps its word,
+// and an answer that did not come counts as lost only if something was asked.
+func TestTokenTimeout(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		hang    func(*cibatest.Provider, cibatest.Script)
+		took    time.Duration
+		classes []error
+	}{
+		{"discovery", func(op *cibatest.Provider, s cibatest.Script) { op.Discovery = s }, 5 * time.Second, down},
+		{"keys", func(op *cibatest.Provider, s cibatest.Script) { op.Keys = s }, 5 * time.Second, down},
+		{"token", func(op *cibatest.Provider, s cibatest.Script) { op.Token = s }, 35 * time.Second, lost},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := quick()
+				tc.hang(op, cibatest.Always(cibatest.Hang()))
+				start := time.Now()
+				_, err := newClient(t, op).RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: "x"})
+				wantClasses(t, err, tc.classes...)
+				if took := time.Since(start); took != tc.took || took > ciba.TokenTimeout {
+					t.Errorf("took %v, want %v and at most %v", took, tc.took, ciba.TokenTimeout)
+				}
+			})
+		})
+	}
+}
+
+// TestLateKeys: the worst case is three slow answers in a row.
+func TestLateKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := quick()
+		op.Token = cibatest.Always(cibatest.Delay(34 * time.Second))
+		op.Keys = func(n int) cibatest.Fault {
+			if n == 0 {
+				return cibatest.Delay(4 * time.Second)
+			}
+			return cibatest.Hang()
+		}
+		op.EditIDToken = func(d *cibatest.Draft) { d.KeyID = "stray" }
+		client := newClient(t, op)
+		ack := ring(t, client, anna())
+		start := time.Now()
+		_, err := client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
+		wantClasses(t, err, ciba.ErrIDToken, ciba.ErrProtocol)
+		if took := time.Since(start); took != 39*time.Second || took > ciba.TokenTimeout {
+			t.Errorf("took %v, want 39s and at most %v", took, ciba.TokenTimeout)
+		}
+	})
+}

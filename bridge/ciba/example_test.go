@@ -1,0 +1,141 @@
+package ciba_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+)
+
+// A sign-in from beginning to end, with a provider that runs in memory and a
+// person who agrees at once.
+func Example() {
+	op := &cibatest.Provider{Interval: time.Second, AutoApprove: time.Millisecond}
+	client, err := ciba.New(ciba.Config{
+		Issuer:     op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       ciba.ClientSecretBasic(cibatest.ClientSecret),
+		HTTPClient: op.Client(), // leave it out for a real provider
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	requested := time.Now()
+	ack, err := client.RequestAuthentication(ctx, ciba.AuthenticationRequest{
+		Scope:          []string{"openid", "profile"},
+		LoginHint:      "anna@example.com",
+		BindingMessage: ciba.NewBindingMessage(), // show it to the person, too
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tokens, err := client.Wait(ctx, ack, ciba.Expect{
+		Subject:     "anna@example.com",
+		RequestedAt: requested,
+	})
+	switch {
+	case errors.Is(err, ciba.ErrDenied):
+		fmt.Println("the person said no")
+	case errors.Is(err, ciba.ErrExpired):
+		fmt.Println("the person did not answer")
+	case err != nil:
+		fmt.Println(err)
+	default:
+		fmt.Println(tokens.TokenType, "token for", tokens.IDToken.Subject)
+	}
+	// Output: Bearer token for anna@example.com
+}
+
+// One process, many sign-ins, no goroutine for any of them: a Poll is kept with
+// each, and whoever finds it due sends one request.
+func ExamplePoll() {
+	received := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	ack := ciba.Acknowledgement{AuthReqID: "1c266114", ExpiresIn: 2 * time.Minute, Interval: 5 * time.Second}
+	poll := ciba.NewPoll(ack, received)
+
+	for _, answer := range []error{
+		&ciba.Error{Endpoint: "token", Status: 400, Code: ciba.CodeAuthorizationPending},
+		&ciba.Error{Endpoint: "token", Status: 400, Code: ciba.CodeSlowDown},
+		&ciba.Error{Endpoint: "token", Status: 503, RetryAfter: 30 * time.Second},
+		nil, // tokens
+	} {
+		sent := poll.Due                       // when RequestToken was called
+		answered := sent.Add(time.Millisecond) // when it returned
+		next, outcome := poll.After(sent, answered, answer)
+		fmt.Println("sent at", sent.Sub(received), "->", outcome)
+		poll = next
+	}
+	// Output:
+	// sent at 5s -> pending
+	// sent at 10s -> pending
+	// sent at 20s -> pending
+	// sent at 50.001s -> granted
+}
+
+// Errors are told apart by class, and details are there for those who want them.
+func ExampleError() {
+	op := &cibatest.Provider{Backchannel: cibatest.Always(cibatest.OAuthError(400, "unknown_user_id"))}
+	client, err := ciba.New(ciba.Config{
+		Issuer:     op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       ciba.ClientSecretPost(cibatest.ClientSecret),
+		HTTPClient: op.Client(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = client.RequestAuthentication(context.Background(), ciba.AuthenticationRequest{
+		Scope:     []string{"openid"},
+		LoginHint: "nobody@example.com",
+	})
+	fmt.Println(errors.Is(err, ciba.ErrUnknownUser))
+	var e *ciba.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Status, e.Code)
+	}
+	// Output:
+	// true
+	// 400 unknown_user_id
+}
+
+// Any crypto.Signer will do: a key in memory, in a TPM or behind PKCS #11.
+func ExamplePrivateKeyJWT() {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	auth, err := ciba.PrivateKeyJWT(ciba.PrivateKey{Signer: key, KeyID: "2026-11"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(auth.Method())
+	// Output: private_key_jwt
+}
+
+// A provider without discovery is described by hand.
+func ExampleMetadata() {
+	_, err := ciba.New(ciba.Config{
+		Metadata: &ciba.Metadata{
+			Issuer:                            "https://op.example.com",
+			TokenEndpoint:                     "https://op.example.com/token",
+			BackchannelAuthenticationEndpoint: "http://op.example.com/bc-authorize",
+			JWKSURI:                           "https://op.example.com/keys",
+		},
+		ClientID: "till-7",
+		Auth:     ciba.ClientSecretBasic("secret"),
+	})
+	fmt.Println(err)
+	// Output: ciba: Metadata: member "backchannel_authentication_endpoint" has scheme "http"; https is required
+}

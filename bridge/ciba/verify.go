@@ -1,0 +1,125 @@
+package ciba
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// DefaultLeeway is the tolerated difference between two clocks.
+const DefaultLeeway = 60 * time.Second
+
+// maxSubject is the limit of OpenID Connect Core section 2.
+const maxSubject = 255
+
+// VerifyIDToken checks an ID token of the provider, as RequestToken does by
+// itself. The error is an [*IDTokenError].
+func (c *Client) VerifyIDToken(ctx context.Context, raw string, expect Expect) (*IDToken, error) {
+	h, err := parseHeader(raw, c.algs)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := c.verifySignature(ctx, raw, h)
+	if err != nil {
+		return nil, err
+	}
+	t, hashes, err := parseClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	t.Raw, t.KeyID, t.Algorithm = raw, h.kid, string(h.alg)
+	check := checker{
+		now: time.Now(), leeway: c.leeway,
+		issuer: c.issuer, client: c.identity.ClientID,
+		expect: expect, token: t, hashes: hashes,
+	}
+	if err := check.all(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// A joseHeader is the protected header of an ID token.
+type joseHeader struct {
+	alg jose.SignatureAlgorithm
+	kid string
+}
+
+func refuse(check Check, format string, args ...any) error {
+	return &IDTokenError{Check: check, Problem: fmt.Sprintf(format, args...)}
+}
+
+// parseHeader reads the header of a compact JWS (RFC 7515 section 7.1).
+func parseHeader(raw string, algs []jose.SignatureAlgorithm) (joseHeader, error) {
+	if raw == "" || len(raw) > maxToken {
+		return joseHeader{}, refuse(CheckPresent, "has %d bytes, want 1 to %d", len(raw), maxToken)
+	}
+	first, _, ok := strings.Cut(raw, ".")
+	if !ok || strings.Count(raw, ".") != 2 {
+		return joseHeader{}, refuse(CheckForm, "has %d parts, want 3: an encrypted or unsigned token is not accepted", strings.Count(raw, ".")+1)
+	}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil {
+		return joseHeader{}, refuse(CheckForm, "header is not base64url")
+	}
+	o, err := parseObject(data)
+	if err != nil {
+		return joseHeader{}, refuse(CheckForm, "header is not one JSON object with unique members")
+	}
+	alg, err := o.text("alg", maxCode)
+	if err != nil || !slices.Contains(algs, jose.SignatureAlgorithm(alg)) {
+		return joseHeader{}, refuse(CheckAlg, "%q is not one of %q", printable(alg, maxCode), algs)
+	}
+	typ, err := o.text("typ", maxCode)
+	if err != nil || typ != "" && !strings.EqualFold(typ, "JWT") {
+		return joseHeader{}, refuse(CheckTyp, "%q is not %q", printable(typ, maxCode), "JWT")
+	}
+	if _, ok := o["crit"]; ok {
+		return joseHeader{}, refuse(CheckForm, "header has critical extensions")
+	}
+	kid, err := o.text("kid", maxURL)
+	if err != nil {
+		return joseHeader{}, refuse(CheckKey, "is not a string of at most %d bytes", maxURL)
+	}
+	return joseHeader{alg: jose.SignatureAlgorithm(alg), kid: kid}, nil
+}
+
+// verifySignature returns the payload. If no known key made the signature, the
+// keys may be out of date and are fetched again, as often as their pause allows.
+func (c *Client) verifySignature(ctx context.Context, raw string, h joseHeader) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{h.alg})
+	if err != nil {
+		return nil, refuse(CheckForm, "is not a compact JWS")
+	}
+	keys, err := c.keys.get(ctx)
+	if err != nil {
+		return nil, refuse(CheckKey, "cannot be looked up: %v", err)
+	}
+	payload, failure := keys.verify(jws, h)
+	if failure == nil {
+		return payload, nil
+	}
+	fresh, err := c.keys.newer(ctx, keys)
+	if err != nil || fresh == keys {
+		return nil, failure
+	}
+	return fresh.verify(jws, h)
+}
+
+func (s *keySet) verify(jws *jose.JSONWebSignature, h joseHeader) ([]byte, error) {
+	candidates := s.candidates(h.kid, h.alg)
+	if len(candidates) == 0 {
+		return nil, refuse(CheckKey, "%q names no %s key among the provider's %d", printable(h.kid, maxCode), h.alg, len(s.keys))
+	}
+	for _, k := range candidates {
+		if payload, err := jws.Verify(k.Key); err == nil {
+			return payload, nil
+		}
+	}
+	return nil, refuse(CheckSignature, "was not made with the provider's key %q", printable(h.kid, maxCode))
+}
