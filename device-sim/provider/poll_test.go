@@ -29,8 +29,8 @@ func TestSlowDown(t *testing.T) {
 			{0, "authorization_pending"},                // the first poll is never early
 			{3 * time.Second, "slow_down"},              // 5 s were asked for; 10 s from now on
 			{5 * time.Second, "slow_down"},              // 15 s
-			{13 * time.Second, "authorization_pending"}, // within the tolerance of one fifth
-			{10 * time.Second, "slow_down"},             // still 15 s; 20 s from now on
+			{14 * time.Second, "authorization_pending"}, // a second is tolerated
+			{13 * time.Second, "slow_down"},             // two are not; 20 s from now on
 			{20 * time.Second, "authorization_pending"},
 			{20 * time.Second, "authorization_pending"},
 		} {

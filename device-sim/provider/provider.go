@@ -123,6 +123,7 @@ func (p *Provider) observe(e Event) {
 // options is how go-oidc is configured.
 func (p *Provider) options(s stores) []op.Option {
 	return append([]op.Option{
+		op.WithTokenEndpoint(pathToken),
 		op.WithSigner(p.key.signer),
 		op.WithStaticClients(p.staticClients()...),
 		op.WithSecretBasicAuthn(), op.WithSecretPostAuthn(), op.WithPrivateKeyJWTAuthn(goidc.SigAlgES256, goidc.SigAlgPS256),

@@ -128,9 +128,9 @@ func (s *requestStore) SessionByAuthReqID(ctx context.Context, authReqID string)
 
 // poll finds a session and, for a token request, holds the client to the
 // interval (CIBA Core section 11): a poll that comes early gets slow_down and
-// adds 5 s for this and all later ones. One fifth of the interval is
-// tolerated, because requests that leave on time need not arrive so. The
-// first poll is never early. With slow_down, the new interval is returned.
+// adds 5 s for this and all later ones. One fifth of the interval, at most a
+// second, is tolerated, because requests that leave on time need not arrive so.
+// The first poll is never early. With slow_down, the new interval is returned.
 func (s *requestStore) poll(c *call, authReqID string) (*goidc.AuthnSession, time.Duration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +146,7 @@ func (s *requestStore) poll(c *call, authReqID string) (*goidc.AuthnSession, tim
 		return nil, 0, errPush
 	}
 	now := time.Now()
-	early := !e.polled.IsZero() && now.Sub(e.polled) < e.interval-e.interval/5
+	early := !e.polled.IsZero() && now.Sub(e.polled) < e.interval-min(e.interval/5, time.Second)
 	e.polled = now
 	if !early || e.claimed || !now.Before(e.request.ExpiresAt) {
 		return as, 0, nil
