@@ -23,10 +23,17 @@ package agent
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/carillon-iot/carillon/agent/clock"
 	"github.com/carillon-iot/carillon/agent/settings"
+	"github.com/carillon-iot/carillon/agent/trust"
+	"github.com/carillon-iot/carillon/agent/vehicle"
 	"github.com/carillon-iot/carillon/pki/mtls"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -76,6 +83,9 @@ type Config struct {
 	// Guest is what a seat is set to while nobody is signed in on it, as paths
 	// of the driver's seat. Nil restores what was there before, and no more.
 	Guest settings.Values
+	// Catalog says what may be written to the vehicle. Nil means
+	// vehicle.VSS6; a manufacturer narrows that.
+	Catalog *vehicle.Catalog
 	// Clock is the device's wall clock, right or wrong. Nil means time.Now.
 	Clock func() time.Time
 	// Logger hears what happens, never a token, a hint or a key. Nil means
@@ -85,52 +95,91 @@ type Config struct {
 
 // An Agent is one device. All methods may be called concurrently.
 type Agent struct {
-	cfg Config
+	cfg      Config
+	log      *slog.Logger
+	device   schemas.DeviceID
+	up, down schemas.Topic
+	clock    *clock.Clock
+
+	started atomic.Bool
+	stopped chan struct{} // closed when Run has returned
+	workers sync.WaitGroup
+	status  atomic.Pointer[Status]
+	hub     hub
+
+	// Ways into the loop.
+	inbox   *queue[[]byte]
+	line    line
+	calls   chan call
+	results chan func()
+	// Ways out of it.
+	out   *queue[[]byte]
+	cabin *cabin // nil where there is no vehicle
+
+	// Owned by the loop; by New before it begins.
+	life      context.Context // of Run, for the fetches it begins
+	state     state
+	dirty     bool // Status is to be renewed
+	signer    *schemas.Signer
+	bridges   *trust.Bridges // nil before the first welcome
+	hello     hello
+	connected bool
+	changes   uint64 // of the line, seen
+	requests  map[schemas.ID]*request
+	live      map[schemas.ID]*live
 }
 
 // New checks cfg, loads what the store has, and returns an agent that does
 // nothing until Run. Damaged records are logged and left out.
-func New(cfg Config) (*Agent, error) { return &Agent{cfg: cfg}, nil }
+func New(cfg Config) (*Agent, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("agent: %w", err)
+	}
+	a := &Agent{
+		cfg: cfg, log: cfg.Logger,
+		stopped: make(chan struct{}), calls: make(chan call), results: make(chan func()),
+		inbox: newQueue[[]byte](64), out: newQueue[[]byte](64), line: line{wake: make(chan struct{}, 1)},
+		requests: map[schemas.ID]*request{}, live: map[schemas.ID]*live{},
+		dirty: true,
+	}
+	if err := a.load(); err != nil {
+		return nil, err
+	}
+	a.publishStatus()
+	return a, nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Certificate == nil:
+		return errors.New("no Certificate given")
+	case c.Roots == nil:
+		return errors.New("no Roots given, so no bridge could be believed")
+	case c.Publisher == nil:
+		return errors.New("no Publisher given")
+	case c.Store == nil:
+		return errors.New("no Store given")
+	}
+	if c.Device == 0 {
+		c.Device = schemas.Car
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return checkGuest(*c)
+}
+
+// identify is called with the id in the certificate.
+func (a *Agent) identify(d schemas.DeviceID) {
+	a.device, a.up, a.down = d, schemas.UpTopic(d), schemas.DownTopic(d)
+}
 
 // Device returns the id that the certificate names.
-func (a *Agent) Device() schemas.DeviceID { return "" }
+func (a *Agent) Device() schemas.DeviceID { return a.device }
 
-// Run works until ctx ends, and returns nil then. It can be called once.
-func (a *Agent) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// DownTopic returns the topic to subscribe.
+func (a *Agent) DownTopic() string { return a.down.String() }
 
-// Handle takes a message that arrived on a topic, for link.Config.Handler. It
-// never blocks; the payload must not be changed after.
-func (a *Agent) Handle(topic string, payload []byte) {}
-
-// Connected says that the link is up and subscribed, for link.Config.OnUp.
-func (a *Agent) Connected() {}
-
-// Disconnected says that the link is down, for link.Config.OnDown.
-func (a *Agent) Disconnected(error) {}
-
-// Now is the best guess at the time, for judging certificates: never before
+// Now is the best guess at the time for judging certificates: never before
 // what the agent knows has passed. See mtls.TolerateClock.
-func (a *Agent) Now() time.Time { return time.Now() }
-
-// SignIn begins a sign-in and returns its id as soon as it is stored. What
-// becomes of it, Status and Watch say.
-func (a *Agent) SignIn(ctx context.Context, r Request) (schemas.ID, error) {
-	return schemas.ID{}, ErrStopped
-}
-
-// Cancel withdraws a sign-in. It is over for the driver at once, and repeated
-// to the bridge until it confirms.
-func (a *Agent) Cancel(ctx context.Context, id schemas.ID) error { return ErrStopped }
-
-// SignOut ends sessions here at once: settings restored, tokens forgotten. It
-// is repeated to the bridge until it confirms. It returns the ended sessions.
-func (a *Agent) SignOut(ctx context.Context, t Target) ([]schemas.ID, error) {
-	return nil, ErrStopped
-}
-
-// Status returns everything the agent knows. It never blocks.
-func (a *Agent) Status() Status { return Status{} }
-
-// Watch returns a channel of events, closed when ctx ends or Run returns. A
-// watcher that is too slow loses the oldest events, never the latest.
-func (a *Agent) Watch(ctx context.Context) <-chan Event { return nil }
+func (a *Agent) Now() time.Time { return a.clock.Verify() }

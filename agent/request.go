@@ -12,6 +12,7 @@ var (
 	ErrInvalid = errors.New("invalid request")              // the caller's fault; the text says what
 	ErrOpen    = errors.New("a sign-in is open")            // for this seat
 	ErrUnknown = errors.New("not known on this device")     // a person, a session or a request
+	ErrOver    = errors.New("the sign-in is over")          // nothing is left to cancel
 	ErrFull    = errors.New("too many open requests")       // with more than the store may hold
 	ErrStopped = errors.New("the agent is not running")     // Run has returned
 	ErrStore   = errors.New("the request cannot be stored") // so it was not begun

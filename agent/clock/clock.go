@@ -138,6 +138,12 @@ func (c *Clock) Passed(t time.Time) bool {
 	return gain > time.Hour
 }
 
+// Offset is what Now adds to the machine's clock, to the second.
+func (c *Clock) Offset() time.Duration {
+	now, _ := c.guess()
+	return now.Sub(c.wall()).Round(time.Second)
+}
+
 // State returns what to store.
 func (c *Clock) State() State {
 	c.mu.Lock()

@@ -91,8 +91,19 @@ func (e *AnswerError) Temporary() bool {
 	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
 
-// Fetch returns the document of the person whom the token is about. Errors of
-// the API are an [*AnswerError]; others are of the network.
+// A NetworkError is a request that got no whole answer.
+type NetworkError struct {
+	Err error // without the URL, in whose query some put secrets
+}
+
+func (e *NetworkError) Error() string { return "fetching settings: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NetworkError) Unwrap() error { return e.Err }
+
+// Fetch returns the document of the person whom the token is about. An
+// [*AnswerError] or a [*NetworkError] says whether the same may succeed later;
+// any other error is about the token or the configuration.
 func (c *Client) Fetch(ctx context.Context, t Token) (Document, error) {
 	if _, err := parseURL(c.URL); err != nil {
 		return Document{}, err
@@ -109,7 +120,7 @@ func (c *Client) Fetch(ctx context.Context, t Token) (Document, error) {
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return Document{}, fmt.Errorf("fetching settings: %w", withoutURL(err))
+		return Document{}, &NetworkError{withoutURL(err)}
 	}
 	defer resp.Body.Close()
 	return read(resp)
@@ -141,7 +152,7 @@ func read(resp *http.Response) (Document, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBytes+1))
 	if err != nil {
-		return Document{}, fmt.Errorf("fetching settings: %w", err)
+		return Document{}, &NetworkError{err}
 	}
 	d, err := Parse(body)
 	if err != nil {

@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/carillon-iot/carillon/agent/outbox"
+	"github.com/carillon-iot/carillon/agent/settings"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// live is what is known of a session in this life.
+type live struct {
+	expires time.Time          // of the token, by the monotonic clock; zero when it is gone
+	cancel  context.CancelFunc // ends the fetch under way; nil if none is
+	tries   int                // fetches begun
+	due     time.Time          // of the next fetch; zero for none
+}
+
+func (l *live) next() time.Time { return earlier(l.due, l.expires) }
+
+// begin makes a session of a grant: stored first, then receipted.
+func (a *Agent) begin(r *request, g schemas.Grant) {
+	id, s := r.entry.ID, r.entry.SignIn
+	if old := a.state.seat(s.Seat); old != nil && !a.disown(schemas.ID(old.ID)) {
+		return // the grant comes again
+	}
+	x := session{
+		ID: outbox.HexID(id), Seat: s.Seat, Scope: cmp.Or(g.Scope, s.Scope),
+		Token: g.AccessToken, TokenType: g.TokenType, Life: int64(g.ExpiresIn), Renewable: g.Renewable,
+		Expires:  a.clock.Now().Unix() + int64(g.ExpiresIn),
+		Settings: SettingsNone,
+	}
+	if a.appliesTo(s.Seat) {
+		x.Settings = SettingsFetching
+	}
+	e := ended{ID: x.ID, State: StateGranted, Seat: s.Seat, Scope: x.Scope}
+	hint := cmp.Or(s.Private.LoginHint, s.Private.LoginHintToken, s.Private.IDTokenHint)
+	var before []session
+	err := a.update(func(st *state) {
+		p := st.People.Granted(s.Person, hint, g)
+		x.Person, x.Name = p.Number, p.Name
+		before = st.drop(func(old *session) bool { return old.Seat == s.Seat })
+		st.Sessions = append(st.Sessions, x)
+		st.end(e)
+	})
+	if err != nil {
+		a.log.Error("cannot store a grant, waiting for it to come again", "request", id, "error", err)
+		return
+	}
+	a.forget(id)
+	a.receipt(id)
+	a.log.Info("signed in", "request", id, "seat", x.Seat, "person", x.Person, "scope", x.Scope, "expires_in", g.ExpiresIn)
+	for _, old := range before {
+		a.left(old, "somebody else has signed in on the seat")
+	}
+	a.emit(Event{SignIn: e.signIn()})
+	a.live[id] = a.enliven(&x, time.Now())
+	a.emit(Event{Session: x.session(a.live[id])})
+	if x.Settings == SettingsNone && len(before) > 0 {
+		a.restore(x.Seat)
+	}
+}
+
+// enliven returns the runtime of a session. How long its token lasts can only
+// be said by a clock that is right.
+func (a *Agent) enliven(x *session, now time.Time) *live {
+	l := &live{}
+	if x.Token != nil {
+		left := x.Life
+		if a.clock.Sure() {
+			left = max(min(left, x.Expires-a.clock.Now().Unix()), 0)
+		}
+		l.expires = now.Add(time.Duration(left) * time.Second)
+	}
+	if x.Settings == SettingsFetching {
+		l.due = now
+	}
+	return l
+}
+
+// stepSession does what is due about a session.
+func (a *Agent) stepSession(id schemas.ID, now time.Time) {
+	l := a.live[id]
+	if l == nil {
+		return
+	}
+	if !l.expires.IsZero() && !now.Before(l.expires) {
+		l.expires = time.Time{}
+		a.log.Info("the token has expired", "session", id)
+		a.revise(id, func(s *session) {
+			s.Token = nil
+			if s.Settings == SettingsFetching {
+				s.Settings, s.Problem = SettingsFailed, "the token has expired before the settings could be fetched"
+				l.due = time.Time{}
+			}
+		})
+	}
+	if !l.due.IsZero() && !now.Before(l.due) {
+		l.due = time.Time{}
+		a.fetch(id, l)
+	}
+}
+
+// revise changes a session and tells the watchers.
+func (a *Agent) revise(id schemas.ID, change func(*session)) {
+	if a.state.session(id) == nil {
+		return
+	}
+	a.note("a change of a session", func(st *state) { change(st.session(id)) })
+	a.emit(Event{Session: a.state.session(id).session(a.live[id])})
+}
+
+// SignOut ends sessions here at once: settings restored, tokens forgotten. It
+// is repeated to the bridge until that confirms. It returns the sessions that
+// it has ended; with All and Person there may be none, and the bridge is asked
+// all the same. Errors: ErrInvalid, ErrUnknown, ErrFull, ErrStore (signed out
+// here, but a restart may lose that), ErrStopped.
+func (a *Agent) SignOut(ctx context.Context, t Target) (ids []schemas.ID, err error) {
+	err = a.do(ctx, func() error {
+		out, err := a.aim(t)
+		if err != nil {
+			return err
+		}
+		err = a.openSignOut(out)
+		gone, _ := a.leave("signed out", func(s *session) bool { return a.covers(out, s) }, nil)
+		for _, s := range gone {
+			ids = append(ids, schemas.ID(s.ID))
+		}
+		return err
+	})
+	return ids, err
+}
+
+// aim turns a target into what a sign-out says.
+func (a *Agent) aim(t Target) (*outbox.SignOut, error) {
+	var said []string
+	for name, is := range map[string]bool{"session": t.Session != schemas.ID{}, "person": t.Person != "", "seat": t.Seat != 0, "all": t.All} {
+		if is {
+			said = append(said, name)
+		}
+	}
+	if len(said) != 1 {
+		slices.Sort(said)
+		return nil, fmt.Errorf("%w: sign-out of %q, want exactly one of session, person, seat, all", ErrInvalid, said)
+	}
+	switch {
+	case t.All:
+		return &outbox.SignOut{All: true}, nil
+	case t.Person != "":
+		p, err := a.state.People.Find(t.Person)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+		h := schemas.Handle(p.Handle)
+		return &outbox.SignOut{Person: &h}, nil
+	case t.Seat != 0:
+		s := a.state.seat(t.Seat)
+		if s == nil {
+			return nil, fmt.Errorf("%w: nobody is signed in on seat %d", ErrUnknown, t.Seat)
+		}
+		t.Session = schemas.ID(s.ID)
+	}
+	if a.state.session(t.Session) == nil {
+		return nil, fmt.Errorf("%w: session %v", ErrUnknown, t.Session)
+	}
+	return &outbox.SignOut{Sessions: []schemas.ID{t.Session}}, nil
+}
+
+// covers reports whether a sign-out means a session.
+func (a *Agent) covers(out *outbox.SignOut, s *session) bool {
+	if out.Person != nil {
+		p, ok := a.state.People.ByHandle(*out.Person)
+		return ok && p.Number == s.Person
+	}
+	return out.All || slices.Contains(out.Sessions, schemas.ID(s.ID))
+}
+
+// openSignOut makes the bridge be told, unless it is being told the same.
+func (a *Agent) openSignOut(out *outbox.SignOut) error {
+	for _, r := range a.requests {
+		if o := r.entry.SignOut; o != nil && o.All == out.All && slices.Equal(o.Sessions, out.Sessions) &&
+			(o.Person == nil) == (out.Person == nil) && (o.Person == nil || *o.Person == *out.Person) {
+			return nil
+		}
+	}
+	_, err := a.open(&outbox.Entry{ID: schemas.NewID(), SignOut: out})
+	return err
+}
+
+// disown ends a session at the bridge that is none here, or will not be. It
+// reports whether that is stored.
+func (a *Agent) disown(id schemas.ID) bool {
+	if a.disowning(id) {
+		return true
+	}
+	if err := a.openSignOut(&outbox.SignOut{Sessions: []schemas.ID{id}}); err != nil {
+		a.log.Error("cannot sign out at the bridge", "session", id, "error", err)
+		return false
+	}
+	return true
+}
+
+func (a *Agent) disowning(id schemas.ID) bool {
+	for _, r := range a.requests {
+		if r.entry.SignOut != nil && slices.Contains(r.entry.SignOut.Sessions, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// signedOut ends a sign-out that the bridge has answered.
+func (a *Agent) signedOut(r *request) {
+	a.note("a sign-out", func(st *state) {
+		for _, id := range r.entry.SignOut.Sessions {
+			e := ended{ID: outbox.HexID(id), State: StateUnknown}
+			if known := st.ended(id); known != nil {
+				e = *known
+			}
+			e.Disowned = true
+			st.end(e)
+		}
+	})
+	a.log.Info("the bridge has signed out", "request", r.entry.ID)
+	a.forget(r.entry.ID)
+}
+
+// leave forgets sessions and brings back what was there before them, whether
+// that can be stored or not. Also, if not nil, is stored in the same step.
+func (a *Agent) leave(why string, which func(*session) bool, also func(*state)) (gone []session, stored bool) {
+	if also == nil && !slices.ContainsFunc(a.state.Sessions, func(s session) bool { return which(&s) }) {
+		return nil, true
+	}
+	stored = a.note("a sign-out", func(st *state) {
+		gone = st.drop(which)
+		if also != nil {
+			also(st)
+		}
+	})
+	for _, s := range gone {
+		a.left(s, why)
+		a.restore(s.Seat)
+	}
+	return gone, stored
+}
+
+// left tells of a session that has been dropped from the state.
+func (a *Agent) left(s session, why string) {
+	id := schemas.ID(s.ID)
+	if l := a.live[id]; l != nil && l.cancel != nil {
+		l.cancel()
+	}
+	delete(a.live, id)
+	s.Token = nil
+	a.log.Info("signed out", "session", id, "seat", s.Seat, "person", s.Person, "because", why)
+	a.emit(Event{Ended: s.session(nil)})
+}
+
+// Token returns the token of a session, for a program that is built on the
+// agent, and how long it lasts. It is never written to a log or shown by
+// Status. Errors: ErrUnknown where there is no such session, or its token has
+// expired; ErrStopped.
+func (a *Agent) Token(ctx context.Context, id schemas.ID) (t settings.Token, left time.Duration, err error) {
+	err = a.do(ctx, func() error {
+		s, l := a.state.session(id), a.live[id]
+		if s == nil || l == nil || s.Token == nil {
+			return fmt.Errorf("%w: a token of session %v", ErrUnknown, id)
+		}
+		t = settings.Token{Access: slices.Clone(s.Token), Type: s.TokenType}
+		left = time.Until(l.expires)
+		return nil
+	})
+	return t, left, err
+}

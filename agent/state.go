@@ -1,0 +1,241 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carillon-iot/carillon/agent/clock"
+	"github.com/carillon-iot/carillon/agent/outbox"
+	"github.com/carillon-iot/carillon/agent/people"
+	"github.com/carillon-iot/carillon/agent/settings"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// Names of records in the store. Seats have one each besides, see package
+// settings.
+const (
+	recordState   = "state"
+	recordWelcome = "welcome" // the last welcome that bore a chain, as it arrived
+	requestPrefix = "request-"
+)
+
+func recordOf(id schemas.ID) string { return requestPrefix + id.String() }
+
+// stateVersion is the layout of the state's record.
+const stateVersion = 1
+
+// maxEnded is how many ended sign-ins are remembered: so long a late answer is
+// recognized, and shown to whoever asks. maxRevoked is the same of revocations.
+const (
+	maxEnded   = 32
+	maxRevoked = 64
+)
+
+// state is what an agent knows besides its open requests and the bridges. It
+// is one record, so that a grant and all that it changes are stored in one
+// step.
+type state struct {
+	Version    int            `json:"version"`
+	Clock      clock.State    `json:"clock"`
+	Introduced outbox.HexID   `json:"introduced"` // kid of the own certificate that the bridge has welcomed
+	People     people.List    `json:"people"`
+	Sessions   []session      `json:"sessions,omitempty"`
+	Ended      []ended        `json:"ended,omitempty"`   // oldest first
+	Revoked    []outbox.HexID `json:"revoked,omitempty"` // revocations that have been followed, oldest first
+}
+
+// session is a person who is signed in.
+type session struct {
+	ID        outbox.HexID      `json:"id"`
+	Person    int               `json:"person"`
+	Name      string            `json:"name,omitempty"`
+	Seat      schemas.Seat      `json:"seat,omitempty"`
+	Scope     string            `json:"scope"`
+	Token     []byte            `json:"token,omitempty"` // nil when it has expired
+	TokenType schemas.TokenType `json:"token_type,omitempty"`
+	Expires   int64             `json:"expires"` // of the token, by the best guess of the time
+	Life      int64             `json:"life"`    // expires_in as granted, seconds: the most that is left
+	Renewable bool              `json:"renewable,omitempty"`
+	Settings  SettingsState     `json:"settings"`
+	Problem   string            `json:"problem,omitempty"`
+	Report    settings.Report   `json:"report"`
+}
+
+// ended is a sign-in that is over.
+type ended struct {
+	ID         outbox.HexID `json:"id"`
+	State      State        `json:"state"`
+	Code       schemas.Code `json:"code,omitempty"`
+	RetryAfter uint16       `json:"retry_after,omitempty"`
+	Seat       schemas.Seat `json:"seat,omitempty"`
+	Scope      string       `json:"scope"`
+	// Disowned says that the bridge has confirmed to have ended the session
+	// that a late grant began.
+	Disowned bool `json:"disowned,omitempty"`
+}
+
+func decodeState(data []byte) (state, error) {
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil {
+		return state{}, err
+	}
+	if s.Version != stateVersion {
+		return state{}, fmt.Errorf("version %d, want %d", s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// clone returns a copy that shares nothing that changes.
+func (s state) clone() state {
+	s.People.People = slices.Clone(s.People.People)
+	s.Sessions = slices.Clone(s.Sessions)
+	s.Ended = slices.Clone(s.Ended)
+	s.Revoked = slices.Clone(s.Revoked)
+	return s
+}
+
+func (s *state) session(id schemas.ID) *session {
+	for i := range s.Sessions {
+		if schemas.ID(s.Sessions[i].ID) == id {
+			return &s.Sessions[i]
+		}
+	}
+	return nil
+}
+
+func (s *state) seat(seat schemas.Seat) *session {
+	for i := range s.Sessions {
+		if s.Sessions[i].Seat == seat {
+			return &s.Sessions[i]
+		}
+	}
+	return nil
+}
+
+// drop forgets sessions and returns them.
+func (s *state) drop(which func(*session) bool) (dropped []session) {
+	s.Sessions = slices.DeleteFunc(s.Sessions, func(x session) bool {
+		gone := which(&x)
+		if gone {
+			dropped = append(dropped, x)
+		}
+		return gone
+	})
+	return dropped
+}
+
+func (s *state) ended(id schemas.ID) *ended {
+	for i := range s.Ended {
+		if schemas.ID(s.Ended[i].ID) == id {
+			return &s.Ended[i]
+		}
+	}
+	return nil
+}
+
+// end remembers an ended sign-in. Those of sessions that last are kept.
+func (s *state) end(e ended) {
+	s.Ended = slices.DeleteFunc(s.Ended, func(x ended) bool { return x.ID == e.ID })
+	s.Ended = append(s.Ended, e)
+	for i := 0; len(s.Ended) > maxEnded && i < len(s.Ended); {
+		if s.session(schemas.ID(s.Ended[i].ID)) != nil {
+			i++
+			continue
+		}
+		s.Ended = slices.Delete(s.Ended, i, i+1)
+	}
+}
+
+// revoke remembers a revocation.
+func (s *state) revoke(id outbox.HexID) {
+	s.Revoked = append(s.Revoked, id)
+	if len(s.Revoked) > maxRevoked {
+		s.Revoked = slices.Delete(s.Revoked, 0, 1)
+	}
+}
+
+// update changes the state: durably, or not at all.
+func (a *Agent) update(change func(*state)) error {
+	next := a.state.clone()
+	change(&next)
+	next.Version = stateVersion
+	next.Clock = a.clock.State()
+	data, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if err := a.cfg.Store.Put(recordState, data); err != nil {
+		return err
+	}
+	a.state = next
+	a.dirty = true
+	return nil
+}
+
+// note changes the state, and goes on with the change when it cannot be stored:
+// for what must happen now, and is only less sure to survive a restart.
+func (a *Agent) note(what string, change func(*state)) (stored bool) {
+	if err := a.update(change); err != nil {
+		a.log.Error("cannot store the state", "after", what, "error", err)
+		change(&a.state)
+		a.dirty = true
+		return false
+	}
+	return true
+}
+
+// load takes over what the store has. Called once, by New.
+func (a *Agent) load() error {
+	records, err := a.cfg.Store.Load()
+	if err != nil {
+		return fmt.Errorf("agent: loading: %w", err)
+	}
+	if data, ok := records[recordState]; ok {
+		if a.state, err = decodeState(data); err != nil {
+			a.log.Error("the state cannot be read: sessions and people are lost", "error", err)
+			if err := a.cfg.Store.Put(recordState+"-damaged", data); err != nil {
+				a.log.Error("cannot set the state aside", "error", err)
+			}
+		}
+	}
+	a.clock = clock.New(a.cfg.Clock, a.state.Clock)
+	if err := a.refreshSigner(); err != nil {
+		return err
+	}
+	a.loadWelcome(records[recordWelcome])
+	a.loadRequests(records)
+	a.cabin = newCabin(a, records)
+	return nil
+}
+
+func (a *Agent) loadRequests(records map[string][]byte) {
+	for name, data := range records {
+		if !strings.HasPrefix(name, requestPrefix) {
+			continue
+		}
+		e, err := outbox.Decode(data)
+		if err != nil || recordOf(e.ID) != name {
+			a.log.Error("an open request cannot be read and is left out", "record", name, "error", err)
+			continue
+		}
+		if a.over(e) {
+			a.forget(e.ID)
+			continue
+		}
+		a.requests[e.ID] = a.reload(e, time.Now())
+		a.log.Info("going on with a request from before the restart", "request", e.ID)
+	}
+}
+
+// over reports whether a crash has only kept the entry from being deleted.
+// A sign-out whose sessions are still there is carried through.
+func (a *Agent) over(e *outbox.Entry) bool {
+	if e.SignIn != nil {
+		return a.state.ended(e.ID) != nil
+	}
+	a.state.drop(func(s *session) bool { return a.covers(e.SignOut, s) })
+	return false
+}
