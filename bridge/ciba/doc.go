@@ -23,7 +23,7 @@
 // # Many sign-ins
 //
 // A program with thousands of pending sign-ins, or one that must survive its
-// own death, keeps a [Poll] per sign-in instead: a plain value of six fields
+// own death, keeps a [Poll] per sign-in instead: a plain value of five fields
 // that says when the next request is due and, given an answer, what follows.
 // It holds every rule of polling (CIBA Core section 7.3 and 11, RFC 8628
 // section 3.5) and touches neither clock nor network, so it can live in a

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,13 +26,17 @@ type foreignProvider struct {
 	*provider.Provider
 	clientKey *rsa.PrivateKey
 	rang      chan string // auth_req_ids
+	// mu lets one caller at a time in: the provider's own store hands out pointers
+	// to what it keeps, and polls race with decisions.
+	mu   sync.Mutex
+	jtis map[string]bool
 }
 
 const foreignIssuer = "https://foreign.test"
 
 func newForeignProvider(t *testing.T) *foreignProvider {
 	t.Helper()
-	p := &foreignProvider{clientKey: must(rsa.GenerateKey(rand.Reader, 2048)), rang: make(chan string, 1)}
+	p := &foreignProvider{clientKey: must(rsa.GenerateKey(rand.Reader, 2048)), rang: make(chan string, 1), jtis: map[string]bool{}}
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	keys := goidc.JSONWebKeySet{Keys: []goidc.JSONWebKey{{Key: key, KeyID: "op", Algorithm: "ES256", Use: "sig"}}}
 	op, err := provider.New(
@@ -52,6 +57,7 @@ func newForeignProvider(t *testing.T) *foreignProvider {
 		provider.WithIDTokenClaims(func(_ context.Context, g *goidc.Grant) map[string]any {
 			return map[string]any{"auth_time": g.CreatedAt, "acr": "urn:phone"}
 		}),
+		provider.WithJTIConsumer(p.consume),
 		provider.WithStaticClients(p.clients()...),
 	)
 	if err != nil {
@@ -90,8 +96,19 @@ func (p *foreignProvider) ring(_ context.Context, s *goidc.AuthnSession, _ *goid
 	return nil
 }
 
+// consume refuses a jti that was used before.
+func (p *foreignProvider) consume(_ context.Context, jti string) error {
+	if p.jtis[jti] {
+		return errors.New("jti was used before")
+	}
+	p.jtis[jti] = true
+	return nil
+}
+
 func (p *foreignProvider) approve(t *testing.T) {
 	id := <-p.rang
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	s, err := p.CIBAManager().SessionByAuthReqID(t.Context(), id)
 	if err != nil {
 		t.Error(err)
@@ -107,13 +124,18 @@ func (p *foreignProvider) approve(t *testing.T) {
 }
 
 func (p *foreignProvider) deny(t *testing.T) {
-	if err := p.DenyCIBARequest(t.Context(), <-p.rang, goidc.NewError(goidc.ErrorCodeAccessDenied, "no")); err != nil {
+	id := <-p.rang
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.DenyCIBARequest(t.Context(), id, goidc.NewError(goidc.ErrorCodeAccessDenied, "no")); err != nil {
 		t.Error(err)
 	}
 }
 
 // RoundTrip calls the provider's handler.
 func (p *foreignProvider) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	w := httptest.NewRecorder()
 	server := r.Clone(r.Context())
 	if server.Body == nil {

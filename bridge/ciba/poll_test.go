@@ -31,11 +31,11 @@ func withInterval(s int) func(*ciba.Error) {
 	return func(e *ciba.Error) { e.Interval = time.Duration(s) * time.Second }
 }
 
-// unavailable and interrupted are transport errors without and with a chance
+// errAway and errLost are transport errors without and with a chance
 // that the provider acted.
 var (
-	unavailable = fmt.Errorf("no route: %w", ciba.ErrUnavailable)
-	interrupted = fmt.Errorf("reset: %w: %w", ciba.ErrInterrupted, ciba.ErrUnavailable)
+	errAway = fmt.Errorf("no route: %w", ciba.ErrUnavailable)
+	errLost = fmt.Errorf("reset: %w: %w", ciba.ErrInterrupted, ciba.ErrUnavailable)
 )
 
 // A step is one token request: sent at sent, answered at done with err.
@@ -94,12 +94,12 @@ func TestPoll(t *testing.T) {
 			{sent: 65, done: 65, err: oauthError(500, ""), outcome: ciba.OutcomePending, due: 70},
 		}},
 		{"backing off stays within the expiry", []step{
-			{sent: 5, done: 5, err: unavailable, outcome: ciba.OutcomePending, due: 10},
-			{sent: 10, done: 10, err: unavailable, outcome: ciba.OutcomePending, due: 20},
-			{sent: 20, done: 20, err: unavailable, outcome: ciba.OutcomePending, due: 40},
-			{sent: 40, done: 40, err: unavailable, outcome: ciba.OutcomePending, due: 80},
-			{sent: 80, done: 80, err: unavailable, outcome: ciba.OutcomePending, due: 118},
-			{sent: 118, done: 118, err: unavailable, outcome: ciba.OutcomeUnavailable},
+			{sent: 5, done: 5, err: errAway, outcome: ciba.OutcomePending, due: 10},
+			{sent: 10, done: 10, err: errAway, outcome: ciba.OutcomePending, due: 20},
+			{sent: 20, done: 20, err: errAway, outcome: ciba.OutcomePending, due: 40},
+			{sent: 40, done: 40, err: errAway, outcome: ciba.OutcomePending, due: 80},
+			{sent: 80, done: 80, err: errAway, outcome: ciba.OutcomePending, due: 118},
+			{sent: 118, done: 118, err: errAway, outcome: ciba.OutcomeUnavailable},
 		}},
 		{"provider away beyond the expiry", []step{
 			{sent: 5, done: 5, err: oauthError(503, "", retryAfter(3600)), outcome: ciba.OutcomeUnavailable},
@@ -115,21 +115,21 @@ func TestPoll(t *testing.T) {
 			{sent: 118, done: 148, err: nil, outcome: ciba.OutcomeGranted},
 		}},
 		{"lost answer, then pending: nothing was lost", []step{
-			{sent: 5, done: 40, err: interrupted, outcome: ciba.OutcomePending, due: 45},
+			{sent: 5, done: 40, err: errLost, outcome: ciba.OutcomePending, due: 45},
 			{sent: 45, done: 45, err: pending, outcome: ciba.OutcomePending, due: 50},
 			{sent: 50, done: 50, err: oauthError(400, ciba.CodeInvalidGrant), outcome: ciba.OutcomeFailed},
 		}},
 		{"lost answer, then invalid_grant: it held the tokens", []step{
-			{sent: 5, done: 40, err: interrupted, outcome: ciba.OutcomePending, due: 45},
+			{sent: 5, done: 40, err: errLost, outcome: ciba.OutcomePending, due: 45},
 			{sent: 45, done: 45, err: oauthError(503, ""), outcome: ciba.OutcomePending, due: 55},
 			{sent: 55, done: 55, err: oauthError(400, ciba.CodeInvalidGrant), outcome: ciba.OutcomeInterrupted},
 		}},
 		{"lost answer, then expired_token: go-oidc says so of redeemed requests", []step{
-			{sent: 5, done: 5, err: interrupted, outcome: ciba.OutcomePending, due: 10},
+			{sent: 5, done: 5, err: errLost, outcome: ciba.OutcomePending, due: 10},
 			{sent: 10, done: 10, err: oauthError(400, ciba.CodeExpiredToken), outcome: ciba.OutcomeInterrupted},
 		}},
 		{"lost answer, then denied", []step{
-			{sent: 5, done: 5, err: interrupted, outcome: ciba.OutcomePending, due: 10},
+			{sent: 5, done: 5, err: errLost, outcome: ciba.OutcomePending, due: 10},
 			{sent: 10, done: 10, err: oauthError(400, ciba.CodeAccessDenied), outcome: ciba.OutcomeDenied},
 		}},
 		{"success broke off", []step{{sent: 5, done: 5, err: ciba.ErrInterrupted, outcome: ciba.OutcomeInterrupted}}},
@@ -204,7 +204,7 @@ func TestPollLaws(t *testing.T) {
 		oauthError(400, ciba.CodeAuthorizationPending), oauthError(400, ciba.CodeAuthorizationPending),
 		oauthError(400, ciba.CodeAuthorizationPending, retryAfter(7)), oauthError(400, ciba.CodeSlowDown),
 		oauthError(400, ciba.CodeSlowDown, retryAfter(30), withInterval(12)), oauthError(503, ""),
-		oauthError(429, "", retryAfter(11)), unavailable, interrupted,
+		oauthError(429, "", retryAfter(11)), errAway, errLost,
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 5000 {

@@ -76,7 +76,7 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	}
 	m := map[string]any{
 		"auth_req_id": s.AuthReqID,
-		"expires_in":  int(s.expires.Sub(time.Now()).Round(time.Second) / time.Second),
+		"expires_in":  int(time.Until(s.expires).Round(time.Second) / time.Second),
 		"interval":    int(s.interval / time.Second),
 	}
 	edit(p.EditAck, m)
