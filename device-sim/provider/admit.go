@@ -40,28 +40,32 @@ func (p *Provider) inspectCIBA(form url.Values, c *call) error {
 			return goidc.NewError(goidc.ErrorCodeInvalidRequest, "requested_expiry is not a positive number of seconds")
 		}
 	}
-	if err := readPurpose(form.Get("request_context"), c); err != nil {
+	if err := readPurpose(form, c); err != nil {
 		return err
 	}
 	return p.takeIDTokenHint(form, c)
 }
 
-// readPurpose takes the text that tells the person what the sign-in is for:
-// member purpose of request_context, the JSON object of FAPI-CIBA.
-func readPurpose(requestContext string, c *call) error {
-	if requestContext == "" {
-		return nil
+// readPurpose takes the text that tells the person what the sign-in is for. It
+// stands in the parameter purpose, an extension of this provider, or as member
+// purpose of request_context, the JSON object of FAPI-CIBA.
+func readPurpose(form url.Values, c *call) error {
+	c.purpose = form.Get("purpose")
+	if text := form.Get("request_context"); text != "" {
+		object := struct {
+			Purpose string `json:"purpose"`
+		}{c.purpose}
+		if err := json.Unmarshal([]byte(text), &object); err != nil {
+			return goidc.NewError(goidc.ErrorCodeInvalidRequest, "request_context is not a JSON object with a text as purpose")
+		}
+		if c.purpose != "" && c.purpose != object.Purpose {
+			return goidc.NewError(goidc.ErrorCodeInvalidRequest, "purpose is said twice and differently")
+		}
+		c.purpose = object.Purpose
 	}
-	var object struct {
-		Purpose string `json:"purpose"`
-	}
-	if err := json.Unmarshal([]byte(requestContext), &object); err != nil {
-		return goidc.NewError(goidc.ErrorCodeInvalidRequest, "request_context is not a JSON object with a text as purpose")
-	}
-	if len(object.Purpose) > maxPurpose || !isLine(object.Purpose) {
+	if len(c.purpose) > maxPurpose || !isLine(c.purpose) {
 		return goidc.Errorf(goidc.ErrorCodeInvalidRequest, "purpose is not a line of at most %d bytes", maxPurpose)
 	}
-	c.purpose = object.Purpose
 	return nil
 }
 

@@ -26,7 +26,8 @@ type Request struct {
 	// BindingMessage also stands on the device's screen; the person compares.
 	// Empty if the client sent none.
 	BindingMessage string
-	// Purpose says in the client's words what it is for; empty if not said.
+	// Purpose says in the client's words what it is for; empty if not said. It
+	// comes in the parameter purpose, or in request_context (FAPI-CIBA).
 	Purpose string
 	// CreatedAt and ExpiresAt are when the request arrived and when it lapses.
 	CreatedAt, ExpiresAt time.Time

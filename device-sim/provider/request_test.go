@@ -48,6 +48,9 @@ func TestRequestIsValidated(t *testing.T) {
 		{"context is no object", []string{"request_context", `["x"]`}, 400, "invalid_request"},
 		{"purpose is no text", []string{"request_context", `{"purpose":1}`}, 400, "invalid_request"},
 		{"purpose of two lines", []string{"request_context", `{"purpose":"a\nb"}`}, 400, "invalid_request"},
+		{"line break in purpose", []string{"purpose", "a\r\nb"}, 400, "invalid_request"},
+		{"purpose is no UTF-8", []string{"purpose", "a\xff"}, 400, "invalid_request"},
+		{"long purpose parameter", []string{"purpose", long}, 400, "invalid_request"},
 		{"long purpose", []string{"request_context", `{"purpose":"` + long + `"}`}, 400, "invalid_request"},
 		{"notification token", []string{"client_notification_token", strings.Repeat("x", 1025)}, 400, "invalid_request"},
 	} {
@@ -69,6 +72,25 @@ func TestRequestIsValidated(t *testing.T) {
 				t.Errorf("the phone rang for a refused request")
 			}
 		})
+	}
+}
+
+func TestPurpose(t *testing.T) {
+	for _, c := range []struct{ purpose, context, want string }{
+		{"", "", ""},
+		{"Schönefeld, 42 €", "", "Schönefeld, 42 €"},
+		{"", `{"purpose":"Till 7","geo":{}}`, "Till 7"},
+		{"Till 7", `{"purpose":"Till 7"}`, "Till 7"},
+		{"Till 7", `{}`, "Till 7"},
+		{"Till 7", `{"purpose":"Till 8"}`, "refused"},
+	} {
+		r := newRig(t, config(t))
+		a := r.post("/bc-authorize", "scope", "openid", "login_hint", anna, "purpose", c.purpose, "request_context", c.context)
+		if c.want == "refused" {
+			a.want(t, 400, "invalid_request")
+		} else if got := r.op.Pending(anna); len(got) != 1 || got[0].Purpose != c.want {
+			t.Errorf("purpose %q, context %s: the phone shows %+v", c.purpose, c.context, got)
+		}
 	}
 }
 
