@@ -7,16 +7,23 @@ import (
 )
 
 // get reads one row outside of the writer.
+//
+// Reads are short, so ctx is only looked at before they begin: to interrupt one
+// would cost a goroutine each.
 func (s *Store) get(ctx context.Context, query string, args []any, into ...any) (bool, error) {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	p, err := s.stmt(ctx, query)
 	if err != nil {
 		return false, err
 	}
-	return found(p.QueryRowContext(ctx, args...).Scan(into...))
+	return found(p.QueryRow(args...).Scan(into...))
 }
 
 // each reads many.
 func (s *Store) each(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	p, err := s.stmt(ctx, query)
 	if err != nil {
 		return err
@@ -24,17 +31,25 @@ func (s *Store) each(ctx context.Context, query string, args []any, scan func(*s
 	return each(p, args, scan)
 }
 
+// stmt returns the prepared statement of a query. The caller holds reading.
 func (s *Store) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p, ok := s.prepared[query]; ok {
-		return p, nil
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	p, err := s.read.PrepareContext(ctx, query)
+	if s.isClosed() {
+		return nil, ErrClosed
+	}
+	if p, ok := s.prepared.Load(query); ok {
+		return p.(*sql.Stmt), nil
+	}
+	p, err := s.read.Prepare(query)
 	if err != nil {
 		return nil, err
 	}
-	s.prepared[query] = p
+	if first, raced := s.prepared.LoadOrStore(query, p); raced {
+		_ = p.Close()
+		p = first.(*sql.Stmt)
+	}
 	return p, nil
 }
 

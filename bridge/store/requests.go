@@ -147,12 +147,13 @@ func (s *Store) claim(ctx context.Context, query string, args ...any) (claimed [
 
 // Find returns the request of that name, if there is one.
 func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
-	p, err := s.stmt(ctx, "SELECT "+requestColumns+" FROM requests WHERE device = $1 AND id = $2")
-	if err != nil {
-		return Request{}, false, err
-	}
-	r, err := scanRequest(p.QueryRowContext(ctx, k.Device, k.ID[:]))
-	ok, err := found(err)
+	r, ok := Request{}, false
+	err := s.each(ctx, "SELECT "+requestColumns+" FROM requests WHERE device = $1 AND id = $2", []any{k.Device, k.ID[:]},
+		func(rows *sql.Rows) (err error) {
+			ok = true
+			r, err = scanRequest(rows)
+			return err
+		})
 	s.reveal(&r)
 	return r, ok, err
 }

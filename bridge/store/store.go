@@ -73,8 +73,11 @@ type Store struct {
 	closed  chan struct{} // closed by Close
 	close   sync.Once
 
-	mu       sync.Mutex           // guards prepared
-	prepared map[string]*sql.Stmt // of read
+	mu      sync.Mutex // guards running
+	running bool       // Run was called
+
+	reading  sync.RWMutex // held for reading by each read, so that Close waits for them
+	prepared sync.Map     // of read: from query to *sql.Stmt
 }
 
 // Open opens the database, locks it, brings its tables up to date and takes up
@@ -85,11 +88,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.New("store: no keys given")
 	}
 	s := &Store{
-		keys:     cfg.Keys,
-		writes:   make(chan *write, maxBatch),
-		stopped:  make(chan struct{}),
-		closed:   make(chan struct{}),
-		prepared: make(map[string]*sql.Stmt),
+		keys:    cfg.Keys,
+		writes:  make(chan *write, maxBatch),
+		stopped: make(chan struct{}),
+		closed:  make(chan struct{}),
 	}
 	if err := s.open(ctx, cfg); err != nil {
 		_ = s.Close()
@@ -117,26 +119,42 @@ func (s *Store) open(ctx context.Context, cfg Config) (err error) {
 // Ping reports whether the database can be read.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
-	return s.read.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+	_, err := s.get(ctx, "SELECT 1", nil, &one)
+	return err
 }
 
 // Close lets go of the database. Writes that are not committed yet are lost,
 // and fail with ErrClosed. It may be called more than once.
 func (s *Store) Close() error {
-	var errs []error
+	var err error
 	s.close.Do(func() {
 		close(s.closed)
-		if s.conn != nil {
-			errs = append(errs, s.conn.Close())
+		s.mu.Lock()
+		running := s.running
+		s.mu.Unlock()
+		if running {
+			<-s.stopped
 		}
-		for _, db := range []*sql.DB{s.read, s.write} {
-			if db != nil {
-				errs = append(errs, db.Close())
-			}
-		}
-		if s.lock != nil {
-			errs = append(errs, s.lock.Close())
-		}
+		s.reading.Lock()
+		defer s.reading.Unlock()
+		err = s.release()
 	})
+	return err
+}
+
+// release closes what is open; nobody uses it any more.
+func (s *Store) release() error {
+	var errs []error
+	if s.conn != nil {
+		errs = append(errs, s.conn.Close())
+	}
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
 	return errors.Join(errs...)
 }

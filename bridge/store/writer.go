@@ -19,6 +19,9 @@ type write struct {
 // do has a change committed and returns the error of change or commit. The
 // change is not attempted if ctx ends before the writer has taken it in.
 func (s *Store) do(ctx context.Context, change func(*tx) error) error {
+	if s.isClosed() {
+		return ErrClosed
+	}
 	w := &write{change: change, done: make(chan error, 1)}
 	select {
 	case s.writes <- w:
@@ -44,20 +47,34 @@ func (s *Store) do(ctx context.Context, change func(*tx) error) error {
 }
 
 // Run commits writes until ctx is done or the store is closed. It is called
-// once, by whoever owns the store's user.
+// once.
 func (s *Store) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.running = true
+	s.mu.Unlock()
 	defer close(s.stopped)
 	t := &tx{conn: s.conn, prepared: make(map[string]*sql.Stmt)}
-	for {
+	for !s.isClosed() {
 		select {
 		case w := <-s.writes:
-			t.commit(s.gather(w))
+			if !s.isClosed() {
+				t.commit(s.gather(w))
+			}
 		case <-s.closed:
-			return ErrClosed
 		case <-ctx.Done():
 			s.drain(t)
 			return nil
 		}
+	}
+	return ErrClosed
+}
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
 	}
 }
 

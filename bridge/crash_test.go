@@ -1,0 +1,225 @@
+package bridge_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge"
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// A crash is the death of a bridge at a step of one sign-in, and what follows
+// from it once another process has taken over the database.
+type crash struct {
+	step    string
+	nth     int64 // occurrence of the step, from 1
+	deny    bool  // the person says no
+	cancel  bool  // the device withdraws the request after 3 s
+	outcome string
+	pushes  int
+	tokens  int // token responses
+}
+
+// crashes is the table in docs/bridge.md. The person answers after 7 s, polls
+// happen after 5 and 10 s.
+var crashes = []crash{
+	{step: "accepted", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "ringing", nth: 1, outcome: "interrupted", pushes: 0},
+	{step: "rung", nth: 1, outcome: "interrupted", pushes: 1},
+	{step: "waiting", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "claimed", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "polled", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "claimed", nth: 2, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "polled", nth: 2, outcome: "interrupted", pushes: 1, tokens: 1},
+	{step: "answered", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "receipted", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
+	{step: "polled", nth: 2, deny: true, outcome: "access_denied", pushes: 1},
+	{step: "answered", nth: 1, deny: true, outcome: "access_denied", pushes: 1},
+	{step: "answered", nth: 1, cancel: true, outcome: "cancelled", pushes: 1},
+}
+
+func TestCrash(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, c := range crashes {
+		seen[c.step] = true
+		name := fmt.Sprintf("%s-%d", c.step, c.nth)
+		if c.deny {
+			name += "-deny"
+		}
+		if c.cancel {
+			name += "-cancel"
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { c.run(t) })
+		})
+	}
+	for _, step := range bridge.Steps() {
+		if !seen[step] {
+			t.Errorf("no crash at step %q is tested", step)
+		}
+	}
+}
+
+func (c crash) run(t *testing.T) {
+	op := &cibatest.Provider{}
+	w := newWorld(t, op)
+	defer w.end()
+	decideAfter(op, 7*time.Second, !c.deny)
+	var occurred atomic.Int64
+	w.step = func(step string) {
+		if step != c.step || w.dead.Load() {
+			return
+		}
+		if occurred.Add(1) == c.nth {
+			w.kill()
+		}
+	}
+	w.start()
+	car := w.car("car-1")
+	m := car.signIn("anna@example.com")
+	go car.insist(m, c.cancel)
+	if err := <-w.ended; err == nil {
+		t.Fatal("the bridge ended in good order")
+	}
+	w.ended <- nil
+	w.stop()
+	time.Sleep(3 * time.Second)
+	w.start()
+	got := car.await(m.ID, 10*time.Minute)
+
+	// Long after, the answer is still the same, and nothing else has happened.
+	time.Sleep(15 * time.Minute)
+	for _, a := range car.answers(m.ID) {
+		if final(a) && outcome(a) != outcome(got) {
+			t.Errorf("two final answers: %s and %s", outcome(got), outcome(a))
+		}
+	}
+	s := op.Stats()
+	if outcome(got) != c.outcome || s.Rang != c.pushes || s.Redeemed != c.tokens {
+		t.Errorf("outcome %s, %d pushes, %d token responses; want %s, %d, %d\n%s",
+			outcome(got), s.Rang, s.Redeemed, c.outcome, c.pushes, c.tokens, w.logs.String())
+	}
+	if g, ok := got.(*schemas.Granted); ok {
+		car.open(g)
+	}
+	if s.Overlapping != 0 || s.Early != 0 {
+		t.Errorf("the provider saw %+v", s)
+	}
+	w.empty()
+}
+
+// decideAfter has the person answer each request after a while.
+func decideAfter(op *cibatest.Provider, after time.Duration, yes bool) {
+	op.OnRequest = func(r cibatest.Request) {
+		time.AfterFunc(after, func() {
+			if yes {
+				op.Approve(r.AuthReqID)
+			} else {
+				op.Deny(r.AuthReqID)
+			}
+		})
+	}
+}
+
+// insist repeats a request as an agent does, until there is a final answer.
+func (d *device) insist(m *schemas.SignIn, cancel bool) {
+	begun := time.Now()
+	for pause := 2 * time.Second; d.final(m.ID) == nil; pause = min(2*pause, 30*time.Second) {
+		again := *m
+		again.IssuedAt = schemas.Seconds(time.Now())
+		if !cancel || time.Since(begun) < 3*time.Second {
+			d.send(&again)
+		} else {
+			d.send(&schemas.Cancel{ID: m.ID})
+		}
+		select {
+		case <-time.After(pause):
+		case <-d.w.over:
+			return
+		}
+	}
+}
+
+func outcome(m schemas.Message) string {
+	switch m := m.(type) {
+	case *schemas.Granted:
+		return "granted"
+	case *schemas.Refused:
+		return m.Code.String()
+	}
+	return m.Kind().String()
+}
+
+// empty checks that the store has forgotten all requests.
+func (w *world) empty() {
+	w.t.Helper()
+	if n := w.count("requests"); n != 0 {
+		w.t.Errorf("%d requests are left", n)
+	}
+}
+
+// A bridge that dies again and again, at any moment, still answers everybody,
+// and rings nobody twice.
+func TestCrashAnyTime(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { crashOften(t, rand.New(rand.NewPCG(seed, 1))) })
+		})
+	}
+}
+
+func crashOften(t *testing.T, random *rand.Rand) {
+	op := &cibatest.Provider{}
+	w := newWorld(t, op)
+	defer w.end()
+	rang := make(map[string]int)
+	op.OnRequest = func(r cibatest.Request) {
+		rang[r.Hint]++
+		time.AfterFunc(time.Duration(random.Int64N(int64(20*time.Second))), func() { op.Approve(r.AuthReqID) })
+	}
+	var dying atomic.Int64 // steps to go
+	w.step = func(string) {
+		if dying.Add(-1) == 0 {
+			w.kill()
+		}
+	}
+	w.start()
+	var cars []*device
+	var asked []*schemas.SignIn
+	for i := range 10 {
+		car := w.car(fmt.Sprintf("car-%d", i))
+		m := car.signIn(fmt.Sprintf("person%d@example.com", i))
+		cars, asked = append(cars, car), append(asked, m)
+	}
+	dying.Store(1 + random.Int64N(60))
+	for i, car := range cars {
+		go car.insist(asked[i], false)
+	}
+	for range 5 {
+		select {
+		case <-w.ended:
+			w.ended <- nil
+			w.stop()
+			time.Sleep(time.Duration(random.Int64N(int64(10 * time.Second))))
+			dying.Store(1 + random.Int64N(60))
+			w.start()
+		case <-time.After(time.Minute):
+		}
+	}
+	for i, car := range cars {
+		m := car.await(asked[i].ID, 10*time.Minute)
+		if o := outcome(m); o != "granted" && o != "interrupted" {
+			t.Errorf("car %d: %s", i, o)
+		}
+	}
+	for who, n := range rang {
+		if n > 1 {
+			t.Errorf("the phone of %s rang %d times", who, n)
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package bridge
+
+// WithFailpoint has step called with the name of each step that the bridge
+// takes.
+func (c Config) WithFailpoint(step func(string)) Config {
+	c.failpoint = step
+	return c
+}
+
+// Steps are the names of all steps, in order.
+func Steps() []string {
+	return []string{stepAccepted, stepRinging, stepRung, stepWaiting, stepClaimed, stepPolled, stepAnswered, stepReceipted}
+}
+
+// The times that tests wait for.
+const (
+	RingLease   = ringLease
+	PollLease   = pollLease
+	RefusalLife = refusalLife
+	CallTimeout = callTimeout
+	DrainTime   = drainTime
+)
+
+var (
+	GrantedScope = grantedScope
+	CleanName    = clean
+)

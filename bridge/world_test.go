@@ -1,0 +1,267 @@
+package bridge_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge"
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// A world is a bridge between an OpenID provider and devices, all in memory but
+// the bridge's database.
+type world struct {
+	t    testing.TB
+	ca   *mtlstest.Authority
+	op   *cibatest.Provider
+	seal *schemas.SealKey
+	logs logs
+	db   string // file
+
+	// The configuration of the next start.
+	policy  policy.Policy
+	limits  bridge.Limits
+	purpose string
+	revoked func(device string) bool
+	step    func(string)
+	edit    func(*bridge.Config)
+
+	signer atomic.Pointer[schemas.Signer]
+	client *ciba.Client
+	keys   *store.Keyring
+
+	bridge atomic.Pointer[bridge.Bridge] // nil while there is none
+	store  *store.Store
+	dead   *atomic.Bool // of the running bridge: nothing it does has an effect
+	cancel context.CancelFunc
+	ended  chan error    // of Run
+	over   chan struct{} // closed at the end of the test
+
+	mu      sync.Mutex
+	devices map[schemas.DeviceID]*device
+	lose    func(schemas.Message) bool // messages to devices that do not arrive
+}
+
+// inWorld runs a test in a bubble of its own.
+func inWorld(t *testing.T, op *cibatest.Provider, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, op)
+		defer w.end()
+		test(w)
+	})
+}
+
+// end stops everything.
+func (w *world) end() {
+	w.stop()
+	close(w.over)
+}
+
+func newWorld(t testing.TB, op *cibatest.Provider) *world {
+	t.Helper()
+	w := &world{t: t, ca: mtlstest.New(t), op: op, policy: policy.Default(), devices: make(map[schemas.DeviceID]*device), over: make(chan struct{})}
+	w.db = filepath.Join(t.TempDir(), "bridge.db")
+	var err error
+	if w.seal, err = schemas.GenerateSealKey(); err != nil {
+		t.Fatal(err)
+	}
+	if w.keys, err = store.NewKeyring(bytes.Repeat([]byte{7}, store.KeySize)); err != nil {
+		t.Fatal(err)
+	}
+	w.client, err = ciba.New(ciba.Config{
+		Issuer:     op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       ciba.ClientSecretBasic(cibatest.ClientSecret),
+		HTTPClient: op.Client(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.renewBridge()
+	return w
+}
+
+// renewBridge gives the bridge a new certificate.
+func (w *world) renewBridge() {
+	cert := w.ca.Bridge("b1")
+	signer, err := schemas.NewSigner(cert.PrivateKey.(crypto.Signer), certChain(w.t, cert))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.signer.Store(signer)
+}
+
+// start runs a bridge on the world's database.
+func (w *world) start() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	dead := new(atomic.Bool)
+	w.dead = dead
+	var err error
+	w.store, err = store.Open(ctx, store.Config{Path: w.db, Keys: w.keys, UnsafeNoSync: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := bridge.Config{
+		Signer:           func() (*schemas.Signer, error) { return w.signer.Load(), nil },
+		SealKeys:         []*schemas.SealKey{w.seal},
+		Devices:          w.ca.Roots(),
+		Provider:         mortal{w.client, dead},
+		Issuer:           w.op.IssuerURL(),
+		Store:            w.store,
+		Publisher:        bus{w, dead},
+		Policy:           w.policy,
+		PurposeParameter: w.purpose,
+		Limits:           w.limits,
+		Logger:           slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}.WithFailpoint(w.step)
+	if w.edit != nil {
+		w.edit(&cfg)
+	}
+	b, err := bridge.New(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.bridge.Store(b)
+	w.ended = make(chan error, 1)
+	go func() { w.ended <- b.Run(ctx) }()
+	synctest.Wait()
+}
+
+// stop ends the bridge in good order.
+func (w *world) stop() {
+	w.t.Helper()
+	if w.bridge.Load() == nil {
+		return
+	}
+	w.cancel()
+	if err := <-w.ended; err != nil && !w.dead.Load() {
+		w.t.Errorf("Run: %v", err)
+	}
+	if err := w.store.Close(); err != nil {
+		w.t.Errorf("closing the store: %v", err)
+	}
+	w.bridge.Store(nil)
+}
+
+// kill ends the bridge at this very instant, as far as anybody else can see:
+// nothing is stored, sent or published any more. It may be called by the bridge
+// itself.
+func (w *world) kill() {
+	if !w.dead.Swap(true) {
+		_ = w.store.Close()
+	}
+}
+
+// A mortal provider hears nothing from a dead bridge.
+type mortal struct {
+	bridge.Provider
+	dead *atomic.Bool
+}
+
+var errDead = errors.New("the bridge is dead")
+
+func (m mortal) RequestAuthentication(ctx context.Context, r ciba.AuthenticationRequest) (ciba.Acknowledgement, error) {
+	if m.dead.Load() {
+		<-ctx.Done()
+		return ciba.Acknowledgement{}, errDead
+	}
+	return m.Provider.RequestAuthentication(ctx, r)
+}
+
+func (m mortal) RequestToken(ctx context.Context, r ciba.TokenRequest) (*ciba.Tokens, error) {
+	if m.dead.Load() {
+		<-ctx.Done()
+		return nil, errDead
+	}
+	return m.Provider.RequestToken(ctx, r)
+}
+
+// A bus brings what a living bridge publishes to the devices.
+type bus struct {
+	w    *world
+	dead *atomic.Bool
+}
+
+func (b bus) Publish(_ context.Context, topic string, payload []byte) error {
+	if b.dead.Load() {
+		return errDead
+	}
+	t, err := schemas.ParseTopic(topic)
+	if err != nil {
+		return err
+	}
+	b.w.mu.Lock()
+	d := b.w.devices[t.Device]
+	b.w.mu.Unlock()
+	if d != nil {
+		d.receive(t, payload)
+	}
+	return nil
+}
+
+// logs collects what is logged.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// until waits for something to become true.
+func (w *world) until(what string, limit time.Duration, ok func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("%s: not within %v\n%s", what, limit, w.logs.String())
+		}
+		synctest.Wait()
+	}
+}
+
+// count returns the rows of a table.
+func (w *world) count(table string) (n int) {
+	w.t.Helper()
+	w.sql(func(db *sql.DB) error { return db.QueryRow("SELECT count(*) FROM " + table).Scan(&n) })
+	return n
+}
+
+// sql looks into the database, beside the bridge.
+func (w *world) sql(look func(*sql.DB) error) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.db)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := look(db); err != nil {
+		w.t.Fatal(err)
+	}
+}
