@@ -11,7 +11,8 @@ import (
 const look = 20 * time.Millisecond
 
 // Await asks cond again at every event, and now and then, until it returns nil.
-// When ctx ends first, the last error of cond is returned.
+// When ctx ends first, the last error of cond is returned; when the world cannot
+// go on, why.
 func (w *World) Await(ctx context.Context, cond func() error) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -25,6 +26,8 @@ func (w *World) Await(ctx context.Context, cond func() error) error {
 		select {
 		case <-changed:
 		case <-tick.C:
+		case <-w.failed:
+			return w.Err()
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()

@@ -2,7 +2,9 @@ package world
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,6 +20,7 @@ import (
 	"github.com/carillon-iot/carillon/agent/settings"
 	"github.com/carillon-iot/carillon/agent/vehicle"
 	"github.com/carillon-iot/carillon/broker/link"
+	api "github.com/carillon-iot/carillon/device-sim/settings"
 	"github.com/carillon-iot/carillon/device-sim/world/wiretap"
 	"github.com/carillon-iot/carillon/pki/mtls"
 	"github.com/carillon-iot/carillon/schemas"
@@ -45,7 +48,10 @@ type Car struct {
 	asked  schemas.ID               // the latest sign-in
 	before map[string]vehicle.Value // as it was when that began, nobody signed in
 	cost   map[schemas.Kind]wiretap.Count
-	sent   map[schemas.Kind][]byte // the latest payload of each kind that went up
+	linked wiretap.Count              // what connecting and subscribing has cost
+	sent   map[schemas.Kind][]byte    // the latest payload of each kind that went up
+	got    map[[sha256.Size]byte]bool // what came down, by its hash
+	seal   *schemas.PublicKey         // the bridge's, from the latest welcome
 	lost   int
 }
 
@@ -67,7 +73,7 @@ func newCar(cfg carConfig) (*Car, error) {
 	c := &Car{
 		Name: cfg.name, Device: schemas.NewDeviceID(), Vehicle: vehicle.NewMemory(nil), journal: cfg.journal,
 		files: &mtls.Files{CertFile: filepath.Join(dir, "device.pem"), KeyFile: filepath.Join(dir, "device.key"), Logger: cfg.logger},
-		cost:  map[schemas.Kind]wiretap.Count{}, sent: map[schemas.Kind][]byte{},
+		cost:  map[schemas.Kind]wiretap.Count{}, sent: map[schemas.Kind][]byte{}, got: map[[sha256.Size]byte]bool{},
 	}
 	c.Tap = wiretap.New(c.heard)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -206,4 +212,38 @@ func (c *Car) Knows(name string) bool {
 		}
 	}
 	return false
+}
+
+// Connections is how often the car has connected to the broker.
+func (c *Car) Connections() int { return int(c.link.Status().Connections) }
+
+// Republish sends bytes that the car has sent before.
+func (c *Car) Republish(ctx context.Context, payload []byte) error {
+	return c.link.Publish(ctx, schemas.UpTopic(c.Device).String(), payload)
+}
+
+func (w *World) startCar(ctx context.Context, name string, a addresses) error {
+	clock := w.cfg.Clocks[name]
+	if clock == nil {
+		clock = time.Now
+	}
+	cfg := carConfig{
+		name: name, dir: w.dir, roots: w.roots, broker: a.broker.Addr().String(),
+		settings: a.settingsURL() + api.Path, clock: clock, journal: w.journal, logger: w.cfg.Logger.With("part", name+" car"),
+	}
+	c, err := newCar(cfg)
+	if err != nil {
+		return fmt.Errorf("%s car: %w", name, err)
+	}
+	if err = w.enrolDevice(ctx, c.Device, c.files); err == nil {
+		err = c.fit(cfg)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", c.who(), err), c.records.Close())
+	}
+	w.mu.Lock()
+	w.cars = append(w.cars, c)
+	w.mu.Unlock()
+	w.begin(c.who(), c.run)
+	return nil
 }

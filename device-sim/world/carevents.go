@@ -1,6 +1,7 @@
 package world
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,16 +29,11 @@ func (c *Car) tell(what, text string) {
 // with the message that follows.
 func (c *Car) heard(p wiretap.Packet) {
 	c.mu.Lock()
-	sum := c.cost[p.Kind]
-	if p.Way == schemas.Up {
-		sum.Up += int64(p.Bytes)
-	} else {
-		sum.Down += int64(p.Bytes)
+	c.cost[p.Kind] = c.cost[p.Kind].Add(p)
+	if p.Type.Connects() {
+		c.linked = c.linked.Add(p)
 	}
-	c.cost[p.Kind] = sum
-	if p.Way == schemas.Up && p.Kind != 0 {
-		c.sent[p.Kind] = p.Payload
-	}
+	c.keep(p)
 	if p.Lost {
 		c.lost++
 	}
@@ -50,6 +46,54 @@ func (c *Car) heard(p wiretap.Packet) {
 	case p.Kind != 0:
 		c.tell(p.Kind.String(), fmt.Sprintf("▼ %v", p.Kind))
 	}
+}
+
+// keep remembers of a packet what is asked for later.
+func (c *Car) keep(p wiretap.Packet) {
+	switch {
+	case p.Type != wiretap.Publish:
+	case p.Way == schemas.Up:
+		c.sent[p.Kind] = p.Payload
+	default:
+		c.got[sha256.Sum256(p.Payload)] = true
+		if p.Kind != schemas.KindWelcome {
+			return
+		}
+		if e, err := schemas.Parse(schemas.DownTopic(c.Device), p.Payload); err == nil {
+			if welcome, ok := e.Unverified().(*schemas.Welcome); ok && welcome.Sealing != nil {
+				c.seal = welcome.Sealing
+			}
+		}
+	}
+}
+
+// Got reports whether a message has come down to the car.
+func (c *Car) Got(payload []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.got[sha256.Sum256(payload)]
+}
+
+// SealingKey is the bridge's, as anybody can read it in a welcome.
+func (c *Car) SealingKey() (schemas.PublicKey, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seal == nil {
+		return schemas.PublicKey{}, false
+	}
+	return *c.seal, true
+}
+
+// Spent is what sign-ins have cost the radio: all its bytes but introductions
+// (hello and welcome) and connections.
+func (c *Car) Spent() wiretap.Count {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	spent := c.Tap.Count().Sub(c.linked)
+	for _, k := range []schemas.Kind{schemas.KindHello, schemas.KindWelcome} {
+		spent = spent.Sub(c.cost[k])
+	}
+	return spent
 }
 
 // Cost is what messages of a kind have cost the radio, as MQTT packets; kind 0

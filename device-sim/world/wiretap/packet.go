@@ -27,6 +27,10 @@ func (t Type) String() string {
 	return typeNames[t]
 }
 
+// Connects reports whether a packet of this type makes a connection or a
+// subscription: CONNECT, SUBSCRIBE and their answers.
+func (t Type) Connects() bool { return t == 1 || t == 2 || t == 8 || t == 9 }
+
 // maxPacket bounds what is kept of one packet; Carillon's are far smaller.
 const maxPacket = 1 << 20
 

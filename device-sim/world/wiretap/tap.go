@@ -41,6 +41,14 @@ type Count struct{ Up, Down int64 }
 // Sub returns what has passed since an earlier count.
 func (c Count) Sub(earlier Count) Count { return Count{c.Up - earlier.Up, c.Down - earlier.Down} }
 
+// Add returns c with one more packet.
+func (c Count) Add(p Packet) Count {
+	if p.Way == schemas.Up {
+		return Count{c.Up + int64(p.Bytes), c.Down}
+	}
+	return Count{c.Up, c.Down + int64(p.Bytes)}
+}
+
 // A Tap listens to the connections of one device, one after the other. It may
 // be used concurrently.
 type Tap struct {
@@ -108,16 +116,12 @@ func (t *Tap) Cut() {
 // pass counts a packet and reports whether it goes on.
 func (t *Tap) pass(p Packet) bool {
 	t.mu.Lock()
-	if p.Way == schemas.Up {
-		t.count.Up += int64(p.Bytes)
-	} else {
-		t.count.Down += int64(p.Bytes)
-		for i, lose := range t.lose {
-			if lose(p) {
-				t.lose = append(t.lose[:i:i], t.lose[i+1:]...)
-				p.Lost = true
-				break
-			}
+	t.count = t.count.Add(p)
+	for i, lose := range t.lose {
+		if p.Way == schemas.Down && lose(p) {
+			t.lose = append(t.lose[:i:i], t.lose[i+1:]...)
+			p.Lost = true
+			break
 		}
 	}
 	t.mu.Unlock()

@@ -1,0 +1,45 @@
+// Device-sim is Carillon's world on one machine: a certificate authority, an
+// MQTT broker with mutual TLS, a bridge, an OpenID provider with CIBA, a
+// settings API, cars and phones, all of them the real parts, on loopback, in
+// one process, with nothing to configure.
+//
+//	go run ./device-sim world          a car asks, and you are the phone
+//	go run ./device-sim world --auto   the same, and the phone approves by itself
+//	go run ./device-sim run --all      every scenario, headless
+//	go run ./device-sim list           what the scenarios are about
+//
+// See docs/simulator.md and docs/scenarios.md.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, isTerminal(os.Stdin), isTerminal(os.Stdout)})
+	stop()
+	os.Exit(code)
+}
+
+// stdio is what a command talks to.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+	// person says that somebody sits in front of in; colour, that out shows
+	// colours.
+	person, colour bool
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}

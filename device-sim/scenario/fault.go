@@ -1,0 +1,74 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carillon-iot/carillon/device-sim/scenario/script"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+func faults() []sentence {
+	return []sentence{
+		{"the next {message} to the {car} car is lost", "the radio drops it, once", lose},
+		{"the {car} car drives through a tunnel", "its connection is cut", tunnel},
+		{"the broker restarts", "every connection and all it has in memory is gone", restartBroker},
+		{"the bridge is killed", "kill -9 to its process", killBridge},
+		{"the bridge starts again", "a new process on the same files", startBridge},
+		{"the {car} car's sign-in is published again by the car", "the same bytes on the same topic", replayByCar},
+		{"the {car} car's sign-in is published again by the broker's operator", "past every rule of the broker", replayByOperator},
+		{"the {car} car's sign-in is published by the broker's operator as the {victim} car's", "on the other car's topic", replayAs},
+	}
+}
+
+func lose(_ context.Context, s *stage, a script.Args) error {
+	s.car(a).Tap.LoseNext(a["message"].(schemas.Kind))
+	return nil
+}
+
+func tunnel(_ context.Context, s *stage, a script.Args) error {
+	s.car(a).Tap.Cut()
+	return nil
+}
+
+func restartBroker(ctx context.Context, s *stage, _ script.Args) error {
+	return s.world.RestartBroker(ctx)
+}
+
+func killBridge(_ context.Context, s *stage, _ script.Args) error { return s.world.KillBridge() }
+
+func startBridge(ctx context.Context, s *stage, _ script.Args) error { return s.world.StartBridge(ctx) }
+
+// captured is the car's latest sign-in, as it was on the wire.
+func captured(s *stage, a script.Args) ([]byte, error) {
+	c := s.car(a)
+	b, ok := c.Sent(schemas.KindSignIn)
+	if !ok {
+		return nil, fmt.Errorf("the %s car has sent no sign-in yet", c.Name)
+	}
+	return b, nil
+}
+
+func replayByCar(ctx context.Context, s *stage, a script.Args) error {
+	b, err := captured(s, a)
+	if err != nil {
+		return err
+	}
+	return s.car(a).Republish(ctx, b)
+}
+
+func replayByOperator(_ context.Context, s *stage, a script.Args) error {
+	b, err := captured(s, a)
+	if err != nil {
+		return err
+	}
+	return s.world.PublishAsOperator(schemas.UpTopic(s.car(a).Device), b)
+}
+
+func replayAs(_ context.Context, s *stage, a script.Args) error {
+	b, err := captured(s, a)
+	if err != nil {
+		return err
+	}
+	return s.world.PublishAsOperator(schemas.UpTopic(s.victim(a).Device), b)
+}
