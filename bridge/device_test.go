@@ -83,6 +83,9 @@ func (d *device) send(m schemas.Message) {
 
 func (d *device) hello() {
 	d.w.t.Helper()
+	d.mu.Lock()
+	d.welcome = nil
+	d.mu.Unlock()
 	d.send(&schemas.Hello{ID: schemas.NewID(), IssuedAt: schemas.Seconds(time.Now()), Versions: schemas.Speaks()})
 	d.w.until("welcome", time.Second, func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.welcome != nil })
 }
