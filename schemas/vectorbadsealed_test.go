@@ -48,7 +48,8 @@ func (l *badSealed) add(name, class, comment string, s sealing, sealed item) {
 func (l *badSealed) plain(name, class, comment string, s sealing, plaintext item) {
 	s.plaintext = plaintext
 	l.add(name, class, comment, s, s.seal())
-	l.out[len(l.out)-1].Diagnostic = diagnose(plaintext)
+	last := &l.out[len(l.out)-1]
+	last.Plaintext, last.Diagnostic = plaintext, diagnose(plaintext)
 }
 
 func goodPrivate() sealing {
@@ -231,7 +232,7 @@ func (l *badSealed) whos() {
 		opened := id(2)
 		l.out = append(l.out, badVector{Name: "sign-in-" + name, Comment: comment, Stage: "open", Class: class,
 			Topic: s.topic, Certificate: "device-1", As: "sign-in", Key: s.key, ID: opened[:],
-			Message: message, Diagnostic: diagnose(plaintext.encode())})
+			Message: message, Plaintext: s.plaintext, Diagnostic: diagnose(plaintext.encode())})
 	}
 	hint := entries{}.with(-27, tstr("anna@example.com"))
 	purpose := entries{}.with(-30, tstr("coffee"))

@@ -107,7 +107,8 @@ type badVector struct {
 	Payload       hexBytes `json:",omitempty"` // payload: that of Message
 	Message       hexBytes `json:",omitempty"` // all but open
 	Sealed        hexBytes `json:",omitempty"` // open
-	Diagnostic    string   `json:",omitempty"` // where the bytes are well-formed
+	Plaintext     hexBytes `json:",omitempty"` // open: what is inside, where only that is wrong
+	Diagnostic    string   `json:",omitempty"` // of Payload, Plaintext, Sealed or Message, where the bytes are well-formed
 }
 
 type proofFile struct {
