@@ -133,3 +133,26 @@ func TestDecisions(t *testing.T) {
 		})
 	}
 }
+
+// TestAcknowledgementLimits: the first and last values that are allowed, and
+// what stands for a missing interval.
+func TestAcknowledgementLimits(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		body string
+		want ciba.Acknowledgement
+	}{
+		{"least", `{"auth_req_id":"!","expires_in":1,"interval":1}`, ciba.Acknowledgement{AuthReqID: "!", ExpiresIn: time.Second, Interval: time.Second}},
+		{"most", `{"auth_req_id":"~","expires_in":604800,"interval":3600}`, ciba.Acknowledgement{AuthReqID: "~", ExpiresIn: ciba.MaxLifetime, Interval: ciba.MaxInterval}},
+		{"no interval", `{"auth_req_id":"x","expires_in":60}`, ciba.Acknowledgement{AuthReqID: "x", ExpiresIn: time.Minute, Interval: ciba.DefaultInterval}},
+		{"interval null", `{"auth_req_id":"x","expires_in":60,"interval":null}`, ciba.Acknowledgement{AuthReqID: "x", ExpiresIn: time.Minute, Interval: ciba.DefaultInterval}},
+		{"interval 0", `{"auth_req_id":"x","expires_in":60,"interval":0}`, ciba.Acknowledgement{AuthReqID: "x", ExpiresIn: time.Minute, Interval: ciba.DefaultInterval}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			op := &cibatest.Provider{Backchannel: cibatest.Always(cibatest.JSON(200, tc.body))}
+			if got := ring(t, newClient(t, op), anna()); got != tc.want {
+				t.Errorf("got %q for %v every %v, want %q for %v every %v", got.AuthReqID, got.ExpiresIn, got.Interval, tc.want.AuthReqID, tc.want.ExpiresIn, tc.want.Interval)
+			}
+		})
+	}
+}
