@@ -71,20 +71,32 @@ func TestRefusedConnects(t *testing.T) {
 				t.Errorf("%s: CONNACK code %d, want %d", name, code, c.code)
 			}
 		}
-		// A password does not make anybody somebody else; a wish for a
-		// persistent session is granted without the session.
+		// A password does not make anybody somebody else.
 		c := secure(t, b, cert)
 		if code := c.hello("d1", func(p *packets.ConnectPacket) {
 			p.UsernameFlag, p.Username, p.PasswordFlag, p.Password = true, "admin", true, []byte("admin")
-			p.CleanSession = false
 		}); code != 0 {
 			t.Errorf("with a password: CONNACK code %d", code)
 		}
+	})
+}
+
+// A wish for a persistent session is granted without the session.
+func TestSessionsAreClean(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.Start(t, mtlstest.New(t))
+		cert := b.Authority.Device("d1")
+		persistent := func(p *packets.ConnectPacket) { p.CleanSession = false }
+		c := secure(t, b, cert)
+		c.hello("d1", persistent)
 		c.subscribe("carillon/v1/d1/down")
 		c.conn.Close()
+		synctest.Wait()
 		bridge := connect(t, b, b.Authority.Bridge("b1"))
 		bridge.publish("carillon/v1/d1/down", "while away")
-		c = connect(t, b, cert)
+		c = secure(t, b, cert)
+		c.hello("d1", persistent)
+		bridge.publish("carillon/v1/d1/down", "to a subscription of the past")
 		if got := c.delivered(); got != "" {
 			t.Errorf("a session was kept: %q", got)
 		}
@@ -426,9 +438,11 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		messages int
 		after    time.Duration
+		talks    bool // while it does not read
 	}{
-		"too much piles up":        {100, 0},
-		"too long without reading": {5, 6 * time.Second},
+		"too much piles up":        {messages: 100},
+		"too long without reading": {messages: 5, after: 6 * time.Second},
+		"talking all the while":    {messages: 5, after: 6 * time.Second, talks: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := limited(t, broker.Limits{WriteTimeout: 5 * time.Second})
@@ -444,7 +458,12 @@ func TestClientThatDoesNotRead(t *testing.T) {
 			if d := time.Since(start); d != 0 {
 				t.Errorf("%s: the bridge waited %v", name, d)
 			}
-			time.Sleep(c.after)
+			for time.Since(start) < c.after {
+				if c.talks {
+					deaf.send(packets.NewControlPacket(packets.Pingreq))
+				}
+				time.Sleep(time.Second)
+			}
 			synctest.Wait()
 			if s := b.Broker().Stats(); s.Devices != 0 || s.Bridges != 1 {
 				t.Errorf("%s: stats %+v", name, s)
