@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,8 +35,9 @@ type Car struct {
 	Device schemas.DeviceID
 	// Vehicle is what settings are applied to.
 	Vehicle *vehicle.Memory
-	// Tap listens to its radio.
-	Tap *wiretap.Tap
+	// Tap listens to the MQTT on its radio, Carrier to the TLS around it.
+	Tap     *wiretap.Tap
+	Carrier wiretap.Meter
 
 	journal *journal
 	files   *mtls.Files
@@ -95,9 +97,9 @@ func (c *Car) fit(cfg carConfig) error {
 	if err != nil {
 		return err
 	}
-	tls := mtls.TolerateClock(mtls.ClientConfig(cfg.roots, c.files.Certificate, host), now)
+	secure := mtls.TolerateClock(mtls.ClientConfig(cfg.roots, c.files.Certificate, host), now)
 	c.link, err = link.New(link.Config{
-		Dial:       c.Tap.Dial(link.TLSDialer(cfg.broker, tls)),
+		Dial:       c.Tap.Dial(c.dialer(cfg.broker, secure)),
 		ClientID:   string(c.Device),
 		Subscribe:  []string{schemas.DownTopic(c.Device).String()},
 		Handler:    func(topic string, payload []byte) { c.agent.Handle(topic, payload) },
@@ -115,6 +117,21 @@ func (c *Car) fit(cfg carConfig) error {
 		Clock: cfg.clock, Logger: cfg.logger,
 	})
 	return err
+}
+
+// dialer is link.TLSDialer with a meter beneath the TLS.
+func (c *Car) dialer(address string, cfg *tls.Config) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		tcp, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		conn := tls.Client(c.Carrier.Conn(tcp), cfg)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, tcp.Close())
+		}
+		return conn, nil
+	}
 }
 
 func (c *Car) run(ctx context.Context) error {

@@ -202,3 +202,24 @@ func FuzzTransparent(f *testing.F) {
 		}
 	})
 }
+
+func TestMeter(t *testing.T) {
+	broker, device := net.Pipe()
+	defer broker.Close()
+	var m wiretap.Meter
+	c := m.Conn(device)
+	defer c.Close()
+	go func() {
+		_, _ = io.ReadFull(broker, make([]byte, 5))
+		_, _ = broker.Write([]byte("abc"))
+	}()
+	if _, err := c.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Count(); got != (wiretap.Count{Up: 5, Down: 3}) {
+		t.Errorf("count %+v, want 5 up and 3 down", got)
+	}
+}
