@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -133,32 +132,13 @@ func wholeSignIn() (ours, theirs int) {
 	return ours, theirs
 }
 
-// The table in README.md is what is measured here.
-func TestReadmeSizes(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	row := func(name string, size, asJSON int, budget string) {
-		line := fmt.Sprintf("| %s | %s | %s | %.1f | %s |", name, thousands(size), thousands(asJSON), float64(asJSON)/float64(size), budget)
-		if !strings.Contains(string(readme), line+"\n") {
-			t.Errorf("README.md lacks the row\n%s", line)
+// SealOverhead is what sealing adds to a grant of ordinary size.
+func TestSealOverhead(t *testing.T) {
+	for _, n := range []int{240, 900, 12288} {
+		s := goodGrant()
+		s.plaintext = make([]byte, n)
+		if got := len(s.seal()) - n; got != schemas.SealOverhead {
+			t.Errorf("%d bytes of plaintext grow by %d, want %d", n, got, schemas.SealOverhead)
 		}
 	}
-	for _, m := range sizes() {
-		budget := ""
-		if m.budget > 0 {
-			budget = fmt.Sprint(m.budget)
-		}
-		row(m.name, len(m.data)-m.minus, len(m.json)-m.minus, budget)
-	}
-	ours, theirs := wholeSignIn()
-	row("whole sign-in over MQTT, both ways", ours, theirs, "1,800")
-}
-
-func thousands(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
