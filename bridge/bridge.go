@@ -245,6 +245,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	g.Go(func() error { return b.whenDue(ctx, store.Waiting, b.wakePolls, b.pollDue) })
 	g.Go(func() error { return b.whenDue(ctx, store.Answered, b.wakeAnswers, b.publishDue) })
 	g.Go(func() error { return b.keepHouse(ctx) })
+	g.Go(func() error { return b.reseal(ctx) })
 	g.Go(func() error {
 		defer stopWriter()
 		b.carry(ctx, writer)

@@ -120,6 +120,27 @@ func (b *Bridge) keepHouse(ctx context.Context) error {
 	}
 }
 
+// reseal takes up a new key for what is stored for long, and ends.
+func (b *Bridge) reseal(ctx context.Context) error {
+	total := 0
+	for ctx.Err() == nil {
+		n, err := b.cfg.Store.Reseal(ctx, claimBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				b.log.Error("encrypting under the first key", "error", err)
+			}
+			return nil
+		}
+		if total += n; n == 0 {
+			break
+		}
+	}
+	if total > 0 {
+		b.log.Info("stored secrets are now encrypted under the first key", "count", total)
+	}
+	return nil
+}
+
 // refresh brings up to date what the bridge knows of the store.
 func (b *Bridge) refresh(ctx context.Context) error {
 	var swept error

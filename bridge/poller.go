@@ -133,7 +133,9 @@ func (b *Bridge) finish(ctx context.Context, r store.Request, e store.Ending, er
 		b.log.Error("ending a sign-in", "device", r.Device, "request", r.ID, "error", err)
 		return // the claim runs out, and the row is looked at again
 	}
-	b.open.Add(-1)
+	if stored {
+		b.open.Add(-1)
+	}
 	b.ended(e, stored)
 }
 

@@ -222,13 +222,6 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 		retry = a.expiry / 2
 	}
 	e, err := b.refusal(a.Key, code, retry)
-	if err == nil {
-		var stored bool
-		stored, err = b.persist(ctx, a.Due, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e) })
-		b.open.Add(-1)
-		b.ended(e, err == nil && stored)
-	}
-	if err != nil {
-		b.log.Error("refusing a request", "device", a.Device, "request", a.ID, "error", err)
-	}
+	r := store.Request{Key: a.Key, Deadline: a.Deadline}
+	b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e) })
 }

@@ -16,8 +16,8 @@ import (
 const KeySize = 32
 
 // A Keyring encrypts with its first key and decrypts with all of them, so a new
-// key is taken up by putting it in front. An old one may go when nothing is left
-// that it encrypted. It is immutable.
+// key is taken up by putting it in front. The old one may go when nothing is
+// left that it encrypted, see [Store.Reseal]. It is immutable.
 //
 // A ciphertext is a version byte, the id of the key, and the nonce, ciphertext
 // and tag of AES-256-GCM (NIST SP 800-38D) with a random nonce, so a key serves
@@ -104,7 +104,14 @@ func (s *Store) loadIndexKey(ctx context.Context) error {
 	if err := s.conn.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = $1", name).Scan(&sealed); err != nil {
 		return err
 	}
-	s.index, err = s.keys.open("secrets/"+name, sealed)
+	if s.index, err = s.keys.open("secrets/"+name, sealed); err != nil {
+		return err
+	}
+	if keyName(sealed[1:5]) == s.keys.first {
+		return nil
+	}
+	_, err = s.conn.ExecContext(ctx, "UPDATE secrets SET value = $1 WHERE name = $2 AND value = $3",
+		s.keys.seal("secrets/"+name, s.index), name, sealed)
 	return err
 }
 

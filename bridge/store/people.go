@@ -18,8 +18,10 @@ type Pairing struct {
 	Name    string // to greet them with; often ""
 }
 
-func (p Pairing) where() string {
-	return "pairings/" + string(p.Device) + "/" + p.Issuer + "/" + p.Subject
+func (p Pairing) where() string { return pairingPlace(string(p.Device), p.Issuer, p.Subject) }
+
+func pairingPlace(device, issuer, subject string) string {
+	return "pairings/" + device + "/" + issuer + "/" + subject
 }
 
 // pairingSecret is what is encrypted of a pairing.
