@@ -105,15 +105,6 @@ func (e entries) without(key int64) entries {
 	return out
 }
 
-func (e entries) value(key int64) item {
-	for _, x := range e {
-		if x.key == key {
-			return x.val
-		}
-	}
-	panic("no such key")
-}
-
 // items lists keys and values in turn.
 func (e entries) items() []item {
 	var out []item

@@ -9,7 +9,7 @@ import (
 
 // cddlDecode reads any CBOR; numbers become int64.
 var cddlDecode = func() cbor.DecMode {
-	return try(cbor.DecOptions{IntDec: cbor.IntDecConvertSigned, DupMapKey: cbor.DupMapKeyEnforcedAPF}.DecMode())
+	return try(cbor.DecOptions{IntDec: cbor.IntDecConvertSignedOrBigInt, DupMapKey: cbor.DupMapKeyEnforcedAPF}.DecMode())
 }()
 
 // matches reports whether the bytes are an item of the rule.
