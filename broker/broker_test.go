@@ -234,6 +234,33 @@ func TestDisconnect(t *testing.T) {
 	})
 }
 
+func TestPublishAsOperator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.Start(t, mtlstest.New(t))
+		d1, d2 := connect(t, b, b.Authority.Device("d1")), connect(t, b, b.Authority.Device("d2"))
+		bridge := connect(t, b, b.Authority.Bridge("b1"))
+		d1.subscribe("carillon/v1/d1/down")
+		d2.subscribe("carillon/v1/d2/down")
+		bridge.subscribe(schemas.UpFilter)
+		for _, topic := range []string{"carillon/v1/d1/down", "carillon/v1/d2/up", "carillon/v1/nobody/down"} {
+			if err := b.Broker().Publish(topic, []byte("to "+topic)); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+		}
+		if err := b.Broker().Publish("carillon/v1/+/down", nil); err == nil {
+			t.Error("a wildcard was accepted")
+		}
+		for want, c := range map[string]*client{"to carillon/v1/d1/down": d1, "": d2, "to carillon/v1/d2/up": bridge} {
+			if got := c.delivered(); got != want {
+				t.Errorf("received %q, want %q", got, want)
+			}
+			if got := c.delivered(); got != "" {
+				t.Errorf("received %q too", got)
+			}
+		}
+	})
+}
+
 func TestNewRefuses(t *testing.T) {
 	authority := mtlstest.New(t)
 	good := func() broker.Config {
