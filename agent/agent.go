@@ -183,3 +183,7 @@ func (a *Agent) DownTopic() string { return a.down.String() }
 // Now is the best guess at the time for judging certificates: never before
 // what the agent knows has passed. See mtls.TolerateClock.
 func (a *Agent) Now() time.Time { return a.clock.Verify() }
+
+// Time is the best guess at the time for everything else, such as when to renew
+// the device's certificate. It may go back.
+func (a *Agent) Time() time.Time { return a.clock.Now() }

@@ -48,8 +48,8 @@ func (a *Agent) stranger(env *schemas.Envelope) {
 func (a *Agent) answer(m schemas.Message, signer *x509.Certificate) {
 	switch m := m.(type) {
 	case *schemas.Welcome:
-		a.passed(m.IssuedAt, signer)
 		a.welcomed(m)
+		a.passed(m.IssuedAt, signer)
 	case *schemas.Pending:
 		a.pending(m)
 	case *schemas.Granted:
@@ -147,8 +147,9 @@ func (a *Agent) grantedLate(id schemas.ID) {
 
 func (a *Agent) refused(m *schemas.Refused) {
 	r := a.requests[m.ID]
+	_, hello := a.hello.answers(m.ID)
 	switch {
-	case slices.Contains(a.hello.asked, m.ID):
+	case hello:
 		a.helloRefused(m)
 	case m.Code == schemas.UnknownKey:
 		a.needHello("the bridge does not know the device's key")
@@ -175,14 +176,19 @@ func (a *Agent) skewed(r *request, m *schemas.Refused) {
 		return
 	}
 	r.clocked = m.IssuedAt
-	before := a.clock.Now()
-	a.clock.Told(time.Unix(int64(m.IssuedAt), 0))
-	a.log.Info("the bridge has said the time", "off_by", a.clock.Now().Sub(before).Round(time.Second))
+	a.told(time.Unix(int64(m.IssuedAt), 0))
+	r.setback(time.Now())
+}
+
+// told takes over the bridge's time. How old a request from before a restart is
+// can perhaps be said now.
+func (a *Agent) told(t time.Time) {
+	a.log.Info("the bridge has said the time", "ours_was_ahead_by", a.clock.Now().Sub(t).Round(time.Second))
+	a.clock.Told(t)
 	a.note("the time", func(*state) {})
 	now := time.Now()
-	r.setback(now)
-	for _, other := range a.requests {
-		a.age(other, now)
+	for _, r := range a.requests {
+		a.age(r, now)
 	}
 }
 
@@ -205,8 +211,7 @@ func (a *Agent) refusedFinally(r *request, m *schemas.Refused) {
 func (a *Agent) helloRefused(m *schemas.Refused) {
 	now := time.Now()
 	if m.Code == schemas.ClockSkew {
-		a.clock.Told(time.Unix(int64(m.IssuedAt), 0))
-		a.note("the time", func(*state) {})
+		a.told(time.Unix(int64(m.IssuedAt), 0))
 		a.hello.due = now.Add(backoff(a.hello.tries-1, slowRepeat))
 		return
 	}
@@ -223,12 +228,12 @@ func (a *Agent) helloRefused(m *schemas.Refused) {
 // must not sign out who has come since.
 func (a *Agent) revoked(m *schemas.Revoked) {
 	id := outbox.HexID(m.ID)
+	r := a.requests[m.ID]
+	asked := r != nil && r.entry.SignOut != nil
 	if slices.Contains(a.state.Revoked, id) {
 		a.receipt(m.ID) // the last one was lost
 		return
 	}
-	r := a.requests[m.ID]
-	asked := r != nil && r.entry.SignOut != nil
 	_, stored := a.leave("the bridge has revoked it",
 		func(s *session) bool { return m.All && !asked || slices.Contains(m.Sessions, schemas.ID(s.ID)) },
 		func(st *state) { st.revoke(id) })

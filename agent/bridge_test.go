@@ -43,13 +43,14 @@ type bridge struct {
 	devices  map[schemas.KeyID]*x509.Certificate
 	requests map[schemas.ID]*request
 	said     []said
-	sent     int // down messages that went out
-	sentSize int
+	sizes    []int // of the down messages that went out
 	names    map[schemas.Handle]string
 	greet    schemas.WelcomeID
+	last     time.Time // when the last message arrives
 
 	// Knobs.
 	deaf    bool                                      // nothing comes in
+	alive   func() bool                               // whether the device is; nil: yes
 	lose    func(m schemas.Message) bool              // a down message that gets lost
 	answer  func(m schemas.Message) []schemas.Message // instead of what a bridge does; nil result: silence
 	expires uint32                                    // of pending, seconds
@@ -105,8 +106,23 @@ func (b *bridge) Publish(_ context.Context, topic string, payload []byte) error 
 	if topic != schemas.UpTopic(deviceID).String() {
 		b.t.Errorf("published to %q", topic)
 	}
-	time.AfterFunc(travel, func() { b.receive(payload) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.alive == nil || b.alive() {
+		b.road(func() { b.receive(payload) })
+	}
 	return nil
+}
+
+// road lets something happen after the time of travel, in order. Called with mu
+// held.
+func (b *bridge) road(arrive func()) {
+	at := time.Now().Add(travel)
+	if !at.After(b.last) {
+		at = b.last.Add(1)
+	}
+	b.last = at
+	time.AfterFunc(time.Until(at), arrive)
 }
 
 func (b *bridge) receive(payload []byte) {
@@ -286,17 +302,16 @@ func (b *bridge) say(m schemas.Message) {
 		b.t.Errorf("signing a %v: %v", m.Kind(), err)
 		return
 	}
-	b.sent++
-	b.sentSize += len(wire)
+	b.sizes = append(b.sizes, len(wire))
 	if b.lose != nil && b.lose(m) {
 		return
 	}
 	b.deliver(wire)
 }
 
-// deliver brings bytes to the device as they are.
+// deliver brings bytes to the device as they are. Called with mu held.
 func (b *bridge) deliver(wire []byte) {
-	time.AfterFunc(travel, func() {
+	b.road(func() {
 		b.mu.Lock()
 		to := b.agents
 		b.mu.Unlock()

@@ -13,14 +13,32 @@ import (
 type hello struct {
 	needed bool           // nothing can be asked before the bridge is introduced
 	wanted *schemas.KeyID // a kid to ask for; nothing waits for it
-	asked  []schemas.ID   // of the last hellos: a welcome must answer one of them
-	tries  int
+	asked  []asked        // the last hellos without an answer: a welcome must answer one of them
+	last   time.Time      // when the last was sent
+	tries  int            // of this introduction
 	due    time.Time
-	calm   time.Time // before it, another introduction does not begin at once
+	heat   int // hellos since there was a pause of calm: the reason for backoff
+}
+
+// asked is a hello that was sent.
+type asked struct {
+	id schemas.ID
+	at time.Time
 }
 
 // maxAsked is how many hellos may be answered late.
 const maxAsked = 4
+
+// prompt is how soon an answer must come for the bridge's time in it to be
+// taken for the time now.
+const prompt = 30 * time.Second
+
+// After calm without a hello, freeHellos introductions begin at once. More must
+// wait, with backoff: they do not seem to help.
+const (
+	calm       = 5 * time.Minute
+	freeHellos = 3
+)
 
 // wantedTries is how often an unknown key is asked for.
 const wantedTries = 3
@@ -31,7 +49,7 @@ func (a *Agent) needHello(why string) {
 		return
 	}
 	a.log.Info("introducing the device to the bridge", "because", why)
-	a.hello.needed = true
+	a.hello.needed, a.dirty = true, true
 	a.hello.begin(time.Now())
 }
 
@@ -45,15 +63,15 @@ func (a *Agent) wantKey(kid schemas.KeyID) {
 	a.hello.begin(time.Now())
 }
 
-// begin makes a hello due now, or with backoff when the last introduction was
-// only just, and did not help.
+// begin makes a hello due now, or with backoff when there were many lately.
 func (h *hello) begin(now time.Time) {
-	h.due = now
-	if now.Before(h.calm) {
-		h.due = now.Add(backoff(h.tries, slowRepeat))
-		return
+	h.tries, h.due = 0, now
+	if now.Sub(h.last) > calm {
+		h.heat = 0
 	}
-	h.tries = 0
+	if h.heat >= freeHellos {
+		h.due = now.Add(backoff(h.heat-freeHellos, slowRepeat))
+	}
 }
 
 // hurry makes a hello that waits its turn due: somebody waits for it.
@@ -66,8 +84,8 @@ func (h *hello) hurry(now time.Time) {
 func (h *hello) active() bool { return h.needed || h.wanted != nil }
 
 func (h *hello) reconnected(now time.Time) {
-	if h.active() && !now.Before(h.calm) {
-		h.tries, h.due = 0, now
+	if h.active() {
+		h.begin(now)
 	}
 }
 
@@ -91,7 +109,8 @@ func (a *Agent) stepHello(now time.Time) {
 	if a.bridges != nil {
 		m.Seen = &a.bridges.Name
 	}
-	h.asked = append(h.asked, m.ID)
+	h.last = now
+	h.asked = append(h.asked, asked{m.ID, now})
 	if len(h.asked) > maxAsked {
 		h.asked = h.asked[1:]
 	}
@@ -101,8 +120,36 @@ func (a *Agent) stepHello(now time.Time) {
 	}
 	h.due = now.Add(backoff(h.tries, slowest))
 	h.tries++
+	h.heat++
 	if err := a.say(m); err != nil {
 		a.log.Error("cannot introduce the device", "error", err)
+	}
+}
+
+// answers reports whether a welcome, or a refusal, answers one of the last
+// hellos, and when that was sent.
+func (h *hello) answers(id schemas.ID) (time.Time, bool) {
+	i := slices.IndexFunc(h.asked, func(x asked) bool { return x.id == id })
+	if i < 0 {
+		return time.Time{}, false
+	}
+	return h.asked[i].at, true
+}
+
+// done ends an introduction. An answer to the same hello, or to one before it,
+// would bring back what has been replaced.
+func (h *hello) done(id schemas.ID) {
+	h.needed, h.wanted = false, nil
+	i := slices.IndexFunc(h.asked, func(x asked) bool { return x.id == id })
+	h.asked = slices.Delete(h.asked, 0, i+1)
+}
+
+// tune takes the time from a prompt welcome if the device's own is a guess, or
+// would be refused. It saves a clock_skew.
+func (a *Agent) tune(iat uint64) {
+	bridge := time.Unix(int64(iat), 0)
+	if !a.clock.Sure() || schemas.Fresh(schemas.Seconds(a.clock.Now()), bridge) != nil {
+		a.told(bridge)
 	}
 }
 
@@ -113,7 +160,7 @@ func (a *Agent) introduced(env *schemas.Envelope, raw []byte) {
 		a.log.Warn("a welcome is not believed", "error", err)
 		return
 	}
-	if !slices.Contains(a.hello.asked, w.ID) {
+	if _, ok := a.hello.answers(w.ID); !ok {
 		a.log.Debug("a welcome answers no hello of ours", "request", w.ID)
 		return
 	}
@@ -122,22 +169,27 @@ func (a *Agent) introduced(env *schemas.Envelope, raw []byte) {
 	}
 	a.bridges = b
 	a.log.Info("a bridge has introduced itself", "kid", env.KeyID, "welcome", w.Name)
-	a.passed(w.IssuedAt, env.Chain[0])
 	a.welcomed(w)
+	a.passed(w.IssuedAt, env.Chain[0])
 }
 
 // welcomed takes what a verified welcome says besides: the bridge knows the
 // device, too, and the introduction is over. A welcome without a chain says
 // that the one kept is still good.
 func (a *Agent) welcomed(w *schemas.Welcome) {
-	if !slices.Contains(a.hello.asked, w.ID) || a.bridges == nil || a.bridges.Name != w.Name {
+	at, ok := a.hello.answers(w.ID)
+	if !ok || a.bridges == nil || a.bridges.Name != w.Name {
 		return
+	}
+	if time.Since(at) < prompt {
+		a.tune(w.IssuedAt)
 	}
 	if _, ok := w.Versions.Common(schemas.Speaks()); !ok {
 		a.log.Error("the bridge speaks no version of ours", "bridge", w.Versions, "device", schemas.Speaks())
 	}
 	now := time.Now()
-	a.hello = hello{tries: a.hello.tries, calm: now.Add(time.Minute)}
+	a.hello.done(w.ID)
+	a.dirty = true
 	if kid := outbox.HexID(a.signer.KeyID()); a.state.Introduced != kid {
 		a.note("an introduction", func(s *state) { s.Introduced = kid })
 	}

@@ -175,7 +175,7 @@ func (a *Agent) refreshSigner() error {
 	}
 	a.signer = signer
 	a.identify(schemas.DeviceID(id.ID))
-	a.clock.Passed(chain[0].NotBefore)
+	a.clock.Certificate(chain[0].NotBefore, chain[0].NotAfter)
 	if schemas.KeyID(a.state.Introduced) != signer.KeyID() {
 		a.needHello("the bridge does not know the certificate yet")
 	}

@@ -236,6 +236,9 @@ func (a *Agent) over(e *outbox.Entry) bool {
 	if e.SignIn != nil {
 		return a.state.ended(e.ID) != nil
 	}
+	if slices.Contains(a.state.Revoked, outbox.HexID(e.ID)) {
+		return true
+	}
 	a.state.drop(func(s *session) bool { return a.covers(e.SignOut, s) })
 	return false
 }

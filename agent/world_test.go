@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,12 +134,15 @@ func (c *car) records() (n int) {
 
 // api is a settings API in memory.
 type api struct {
-	docs  map[string]settings.Values // by scope; "" for all
+	mu    sync.Mutex // guards the rest
+	doc   settings.Values
 	err   error
 	calls int
 }
 
 func (a *api) Fetch(_ context.Context, t settings.Token) (settings.Document, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.calls++
 	if len(t.Access) != token900 {
 		return settings.Document{}, errors.New("not the token")
@@ -146,7 +150,20 @@ func (a *api) Fetch(_ context.Context, t settings.Token) (settings.Document, err
 	if a.err != nil {
 		return settings.Document{}, a.err
 	}
-	return settings.Document{VSS: "6.0", Values: a.docs[""]}, nil
+	return settings.Document{VSS: "6.0", Values: a.doc}, nil
+}
+
+// set changes what the API answers.
+func (a *api) set(doc settings.Values, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.doc, a.err = doc, err
+}
+
+func (a *api) called() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.calls
 }
 
 const (

@@ -7,7 +7,7 @@
 // the time is, and how long ago that was by the monotonic clock.
 //
 // [Clock.Now] chooses, of the machine's clock and of that clock corrected by
-// the known offset, the earliest that is not before what has passed. So a clock
+// the known offset, the earlier that is not before what has passed. So a clock
 // that starts in 1970 at every boot, one that runs a year ahead, and one that
 // the satellites put right in between are told apart without asking anybody.
 package clock
@@ -20,6 +20,11 @@ import (
 // slack is how far a clock may lag behind what has passed before it is called
 // wrong: the travel time of a message, and the drift of clocks.
 const slack = time.Minute
+
+// steady is the offset below which a clock is taken to be off by as much as
+// before the restart. A greater one may come from a clock that begins anew at
+// each start, or that has been put right since.
+const steady = 24 * time.Hour
 
 // State is what outlives a restart.
 type State struct {
@@ -34,10 +39,11 @@ type State struct {
 type Clock struct {
 	wall func() time.Time
 
-	mu     sync.Mutex // guards the fields below
-	offset time.Duration
-	floor  mark // never goes back
-	told   mark // zero until a bridge has said the time
+	mu      sync.Mutex // guards the fields below
+	offset  time.Duration
+	floor   mark      // never goes back
+	told    mark      // zero until a bridge has said the time
+	ceiling time.Time // the end of the own certificate; zero if there is none
 }
 
 // mark is a moment that was noted at a reading of the monotonic clock.
@@ -74,16 +80,27 @@ func (c *Clock) Sure() bool {
 	return sure
 }
 
-// Verify is the time by which certificates are judged: Now, but never before
-// the floor.
+// Verify is the time by which others' certificates are judged: Now, but never
+// before the floor. A time after the end of the own certificate is not
+// believed, because then nothing could be done anyhow: it is the floor instead.
 func (c *Clock) Verify() time.Time {
 	now, _ := c.guess()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if floor := c.floor.now(); now.Before(floor) {
+	floor := c.floor.now()
+	if now.Before(floor) || (!c.ceiling.IsZero() && now.After(c.ceiling)) {
 		return floor
 	}
 	return now
+}
+
+// Certificate takes note of the life of the own certificate: its beginning has
+// passed, and beyond its end lies no time that Verify believes.
+func (c *Clock) Certificate(notBefore, notAfter time.Time) {
+	c.Passed(notBefore)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ceiling = notAfter
 }
 
 func (c *Clock) guess() (now time.Time, sure bool) {
@@ -91,15 +108,17 @@ func (c *Clock) guess() (now time.Time, sure bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	passed := c.passed()
-	for _, t := range []time.Time{wall, wall.Add(c.offset)} {
-		if !t.Before(passed.Add(-slack)) && (!sure || t.Before(now)) {
-			now, sure = t, true
-		}
+	corrected := wall.Add(c.offset)
+	plain, known := !wall.Before(passed.Add(-slack)), !corrected.Before(passed.Add(-slack))
+	switch {
+	case known && c.told.at.IsZero() && c.offset.Abs() < steady:
+		return corrected, true
+	case plain && (!known || wall.Before(corrected)):
+		return wall, true
+	case known:
+		return corrected, true
 	}
-	if !sure {
-		return passed, !c.told.at.IsZero()
-	}
-	return now, true
+	return passed, !c.told.at.IsZero()
 }
 
 // passed is a time that is certainly not in the future. Called with mu held.

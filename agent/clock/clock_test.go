@@ -88,6 +88,32 @@ func TestClockPutRightWhileRunning(t *testing.T) {
 	})
 }
 
+// A clock that was a few minutes late is taken to be so again, rather than to
+// have been put right.
+func TestSmallOffsetIsSteady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{off: -6 * time.Minute}
+		c := clock.New(m.now, clock.State{})
+		c.Told(time.Now())
+		kept := c.State()
+		time.Sleep(day)
+		near(t, "after a restart", clock.New(m.now, kept).Now(), time.Now())
+	})
+}
+
+// A time beyond the end of the own certificate is not believed.
+func TestCeiling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now().Add(-day)
+		m := &machine{off: 400 * day}
+		c := clock.New(m.now, clock.State{})
+		c.Certificate(begin, time.Now().Add(30*day))
+		near(t, "for certificates", c.Verify(), begin)
+		c.Told(time.Now())
+		near(t, "told", c.Verify(), time.Now())
+	})
+}
+
 // The monotonic clock stands still while a machine is suspended; its wall
 // clock does not.
 func TestSuspended(t *testing.T) {

@@ -1,0 +1,280 @@
+package agent_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// pauses returns the times between messages.
+func pauses(all []said) (d []time.Duration) {
+	for i := 1; i < len(all); i++ {
+		d = append(d, all[i].at.Sub(all[i-1].at))
+	}
+	return d
+}
+
+func TestRepeatsWithBackoffUntilAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		time.Sleep(time.Second)
+		b.set(func(b *bridge) { b.deaf = true })
+		id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", LoginHint: "anna@example.com", Expiry: 20 * time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Minute)
+		all := b.heard(schemas.KindSignIn)
+		if len(all) < 15 || len(all) > 25 {
+			t.Errorf("said %d times in 15 minutes", len(all))
+		}
+		want := 2 * time.Second
+		different := map[time.Duration]bool{}
+		for i, d := range pauses(all) {
+			if d < want*4/5 || d > want*6/5 {
+				t.Errorf("pause %d is %v, want %v and a fifth more or less", i, d, want)
+			}
+			different[d] = true
+			want = min(2*want, time.Minute)
+		}
+		if len(different) < len(all)/2 {
+			t.Error("no jitter")
+		}
+		for _, s := range all {
+			m := s.m.(*schemas.SignIn)
+			if m.ID != id {
+				t.Errorf("id %v, want %v", m.ID, id)
+			}
+			if err := schemas.Fresh(m.IssuedAt, s.at); err != nil {
+				t.Errorf("said at %v: %v", s.at, err)
+			}
+		}
+		if all[0].m.(*schemas.SignIn).IssuedAt != all[4].m.(*schemas.SignIn).IssuedAt {
+			t.Error("signed again without need")
+		}
+		b.set(func(b *bridge) { b.deaf = false })
+		time.Sleep(2 * time.Minute)
+		c.wantState(id, agent.StateRinging)
+		if n := b.knows(id).rings; n != 1 {
+			t.Errorf("the phone rang %d times", n)
+		}
+	})
+}
+
+// While the phone rings the radio is silent; after the expiry the agent asks a
+// few times, and then gives up.
+func TestSilentWhileRinging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		id := c.signIn("anna@example.com")
+		time.Sleep(118 * time.Second)
+		if n := len(b.heard(schemas.KindSignIn)); n != 1 {
+			t.Fatalf("said %d times while ringing", n)
+		}
+		b.set(func(b *bridge) { b.deaf = true })
+		time.Sleep(20 * time.Second)
+		c.wantState(id, agent.StateRinging)
+		if n := len(b.heard(schemas.KindSignIn)); n < 3 || n > 6 {
+			t.Errorf("said %d times around the expiry", n)
+		}
+		time.Sleep(2 * time.Minute)
+		c.wantState(id, agent.StateUnknown)
+		n := len(b.heard(schemas.KindSignIn))
+		time.Sleep(time.Hour)
+		if more := len(b.heard(schemas.KindSignIn)); more != n || c.records() != 0 {
+			t.Errorf("said %d times after giving up, %d records", more-n, c.records())
+		}
+	})
+}
+
+func TestRingsOnIfTheBridgeSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		id := c.signIn("anna@example.com")
+		b.set(func(b *bridge) { b.expires = 30 })
+		time.Sleep(130 * time.Second) // asked at 123 s, and told 30 s more
+		c.wantState(id, agent.StateRinging)
+		if s := c.look(id); s.ExpiresIn == 0 || s.ExpiresIn > 30*time.Second {
+			t.Errorf("rings %v more", s.ExpiresIn)
+		}
+		b.refuse(id, schemas.AccessDenied)
+		time.Sleep(time.Second)
+		c.wantState(id, agent.StateRefused)
+		if s := c.look(id); s.Code != schemas.AccessDenied {
+			t.Errorf("refused with %v", s.Code)
+		}
+		if n := b.knows(id).receipts; n != 1 {
+			t.Errorf("%d receipts for the refusal", n)
+		}
+	})
+}
+
+func TestRepeatsAtOnceAfterAReconnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		id := c.signIn("anna@example.com")
+		for range 3 {
+			c.Disconnected(nil)
+			time.Sleep(10 * time.Second)
+			n := len(b.heard(schemas.KindSignIn))
+			c.Connected()
+			time.Sleep(2 * travel)
+			if more := len(b.heard(schemas.KindSignIn)) - n; more != 1 {
+				t.Fatalf("said %d times at once", more)
+			}
+			time.Sleep(20 * time.Second)
+			if more := len(b.heard(schemas.KindSignIn)) - n; more != 1 {
+				t.Fatalf("said %d times", more)
+			}
+		}
+		// The link goes down and up before the agent has looked.
+		n := len(b.heard(schemas.KindSignIn))
+		c.Disconnected(nil)
+		c.Connected()
+		time.Sleep(2 * travel)
+		if more := len(b.heard(schemas.KindSignIn)) - n; more != 1 {
+			t.Errorf("said %d times after a short interruption", more)
+		}
+		c.wantState(id, agent.StateRinging)
+		if n := b.knows(id).rings; n != 1 {
+			t.Errorf("the phone rang %d times", n)
+		}
+	})
+}
+
+func TestNeverSentIsUnsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		time.Sleep(time.Second)
+		c.Disconnected(nil)
+		id := c.signIn("anna@example.com")
+		c.wantState(id, agent.StateSending)
+		time.Sleep(5 * time.Minute)
+		c.wantState(id, agent.StateUnsent)
+		c.Connected()
+		time.Sleep(time.Hour)
+		if n := len(b.heard(schemas.KindSignIn)) + len(b.heard(schemas.KindCancel)); n != 0 {
+			t.Errorf("%d messages about it after all", n)
+		}
+	})
+}
+
+// A request that no bridge may have is withdrawn rather than rung late.
+func TestUnansweredIsWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		time.Sleep(time.Second)
+		b.set(func(b *bridge) { b.deaf = true })
+		id := c.signIn("anna@example.com")
+		time.Sleep(5*time.Minute + 10*time.Second)
+		b.set(func(b *bridge) { b.deaf = false })
+		time.Sleep(time.Minute)
+		c.wantState(id, agent.StateCancelled)
+		if n := b.knows(id).rings; n != 0 {
+			t.Errorf("the phone rang %d times, five minutes late", n)
+		}
+	})
+}
+
+func TestBusyIsRepeatedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		time.Sleep(time.Second)
+		busy := 2
+		b.set(func(b *bridge) {
+			b.answer = func(m schemas.Message) []schemas.Message {
+				if m.Kind() == schemas.KindSignIn && busy > 0 {
+					busy--
+					r := b.refusal(m.RequestID(), schemas.Busy)
+					r.RetryAfter = 30
+					return []schemas.Message{r}
+				}
+				return b.reply(m)
+			}
+		})
+		id := c.signIn("anna@example.com")
+		time.Sleep(3 * time.Minute)
+		c.wantState(id, agent.StateRinging)
+		for _, d := range pauses(b.heard(schemas.KindSignIn)) {
+			if d < 30*time.Second || d > time.Minute {
+				t.Errorf("repeated after %v, told 30 s", d)
+			}
+		}
+	})
+}
+
+func TestLostAnswers(t *testing.T) {
+	for _, kind := range []schemas.Kind{schemas.KindPending, schemas.KindGranted, schemas.KindWelcome} {
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t)
+				lost := 0
+				b.lose = func(m schemas.Message) bool {
+					if m.Kind() == kind && lost == 0 {
+						lost++
+						return true
+					}
+					return false
+				}
+				c := newCar(t, b, nil)
+				id := c.signIn("anna@example.com")
+				time.Sleep(9 * time.Second)
+				c.wantState(id, agent.StateRinging)
+				b.approve(id, "Anna")
+				time.Sleep(9 * time.Second)
+				c.wantState(id, agent.StateGranted)
+				if lost != 1 || b.knows(id).rings != 1 || b.knows(id).receipts != 1 {
+					t.Errorf("lost %d, rang %d, receipts %d", lost, b.knows(id).rings, b.knows(id).receipts)
+				}
+			})
+		})
+	}
+}
+
+// A grant that comes again, because its receipt was lost, is receipted again
+// and changes nothing.
+func TestDuplicateGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		id := c.signIn("anna@example.com")
+		ignored := 0
+		b.set(func(b *bridge) {
+			b.answer = func(m schemas.Message) []schemas.Message {
+				if m.Kind() == schemas.KindReceipt && ignored < 3 {
+					ignored++
+					return nil
+				}
+				return b.reply(m)
+			}
+		})
+		events := c.Watch(t.Context())
+		b.approve(id, "Anna")
+		time.Sleep(time.Second)
+		c.restart()
+		time.Sleep(time.Minute)
+		if ignored != 3 || b.knows(id).receipts != 1 {
+			t.Errorf("%d receipts ignored, %d taken", ignored, b.knows(id).receipts)
+		}
+		c.wantSessions(1)
+		begun := 0
+		for e := range events {
+			if e.SignIn != nil && e.SignIn.State == agent.StateGranted {
+				begun++
+			}
+		}
+		if begun != 1 {
+			t.Errorf("granted %d times", begun)
+		}
+	})
+}

@@ -1,0 +1,228 @@
+package agent_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+func TestSignOut(t *testing.T) {
+	for name, target := range map[string]func(agent.Session) agent.Target{
+		"session": func(s agent.Session) agent.Target { return agent.Target{Session: s.ID} },
+		"seat":    func(s agent.Session) agent.Target { return agent.Target{Seat: s.Seat} },
+		"name":    func(s agent.Session) agent.Target { return agent.Target{Person: "anna"} },
+		"number":  func(s agent.Session) agent.Target { return agent.Target{Person: "1"} },
+		"all":     func(s agent.Session) agent.Target { return agent.Target{All: true} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t)
+				c := newCar(t, b, nil)
+				id := c.enter("Anna")
+				c.Disconnected(nil)
+				ids, err := c.SignOut(t.Context(), target(c.Status().Sessions[0]))
+				if err != nil || !slices.Equal(ids, []schemas.ID{id}) {
+					t.Fatalf("signed out %v: %v", ids, err)
+				}
+				c.wantSessions(0)
+				if _, _, err := c.Token(t.Context(), id); err == nil {
+					t.Error("the token is not forgotten")
+				}
+				time.Sleep(time.Hour)
+				c.restart() // connects
+				c.wantSessions(0)
+				time.Sleep(10 * time.Second)
+				outs := b.heard(schemas.KindSignOut)
+				if len(outs) != 1 {
+					t.Fatalf("said %d times", len(outs))
+				}
+				if n := c.records(); n != 0 {
+					t.Errorf("%d records are left", n)
+				}
+				if n := b.knows(outs[0].m.RequestID()).receipts; n != 1 {
+					t.Errorf("%d receipts", n)
+				}
+			})
+		})
+	}
+}
+
+// A sign-out is repeated for as long as it takes, ever more seldom.
+func TestSignOutIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		c.enter("Anna")
+		b.set(func(b *bridge) { b.deaf = true })
+		if _, err := c.SignOut(t.Context(), agent.Target{All: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.SignOut(t.Context(), agent.Target{All: true}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		all := b.heard(schemas.KindSignOut)
+		if len(all) < 90 || len(all) > 130 {
+			t.Errorf("said %d times in a day", len(all))
+		}
+		for _, s := range all {
+			if s.m.RequestID() != all[0].m.RequestID() {
+				t.Fatal("two sign-outs for the same")
+			}
+			if err := schemas.Fresh(s.m.(*schemas.SignOut).IssuedAt, s.at); err != nil {
+				t.Error(err)
+			}
+		}
+		b.set(func(b *bridge) { b.deaf = false })
+		time.Sleep(20 * time.Minute)
+		if n := c.records(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+	})
+}
+
+func TestRevoked(t *testing.T) {
+	for name, m := range map[string]func(id schemas.ID) *schemas.Revoked{
+		"session": func(id schemas.ID) *schemas.Revoked {
+			return &schemas.Revoked{ID: schemas.NewID(), Sessions: []schemas.ID{id}}
+		},
+		"all": func(schemas.ID) *schemas.Revoked { return &schemas.Revoked{ID: schemas.NewID(), All: true} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t)
+				c := newCar(t, b, nil)
+				id := c.enter("Anna")
+				old := m(id)
+				b.set(func(b *bridge) { b.say(old) })
+				time.Sleep(time.Second)
+				c.wantSessions(0)
+				if n := len(b.heard(schemas.KindReceipt)); n != 2 {
+					t.Errorf("%d receipts, want one for the grant and one for the revocation", n)
+				}
+				// A copy signs nobody out who has come since, also after a restart.
+				c.enter("Bela")
+				b.set(func(b *bridge) { b.say(old) })
+				time.Sleep(time.Second)
+				c.restart()
+				b.set(func(b *bridge) { b.say(old) })
+				time.Sleep(time.Second)
+				c.wantSessions(1)
+				// One about others does nothing.
+				b.set(func(b *bridge) { b.say(&schemas.Revoked{ID: schemas.NewID(), Sessions: []schemas.ID{schemas.NewID()}}) })
+				time.Sleep(time.Second)
+				c.wantSessions(1)
+			})
+		})
+	}
+}
+
+// Somebody signs out everybody, offline, and somebody else signs in before the
+// bridge has answered: the answer is not about them.
+func TestSignInAfterSignOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		c.enter("Anna")
+		c.Disconnected(nil)
+		if _, err := c.SignOut(t.Context(), agent.Target{All: true}); err != nil {
+			t.Fatal(err)
+		}
+		id := c.signIn("bela@example.com")
+		b.set(func(b *bridge) {
+			b.said = nil
+			b.lose = func(m schemas.Message) bool { return m.Kind() == schemas.KindRevoked }
+		})
+		c.Connected()
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		order := []schemas.Kind{b.said[0].m.Kind(), b.said[1].m.Kind()}
+		b.mu.Unlock()
+		if order[0] != schemas.KindSignOut || order[1] != schemas.KindSignIn {
+			t.Errorf("said %v", order)
+		}
+		b.approve(id, "Bela")
+		time.Sleep(time.Second)
+		c.wantSessions(1)
+		b.set(func(b *bridge) { b.lose = nil })
+		time.Sleep(time.Minute)
+		c.wantSessions(1)
+	})
+}
+
+func TestPeople(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		c.enter("Anna")
+		c.enter("Bela")
+		c.wantSessions(1) // of the seat
+		again := func(who string) *schemas.SignIn {
+			t.Helper()
+			id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", Person: who})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			c.wantState(id, agent.StateRinging)
+			b.approve(id, "")
+			time.Sleep(time.Second)
+			c.wantSessions(1)
+			return b.knows(id).m.(*schemas.SignIn)
+		}
+		first, second := again("anna"), again("1")
+		if first.Person == nil || first.Sealed != nil || second.Person == nil || *first.Person == *second.Person {
+			t.Errorf("handles %v and %v", first.Person, second.Person)
+		}
+		c.restart()
+		if third := again("Anna"); *third.Person == *second.Person {
+			t.Error("a handle was used twice")
+		}
+		// The same hint is the same person; an equal name is not.
+		c.enter("Anna")
+		b.set(func(b *bridge) { b.names[schemas.NewHandle()] = "x" })
+		id := c.signIn("other-anna@example.com")
+		b.approve(id, "Anna")
+		time.Sleep(time.Second)
+		people := c.Status().People
+		if len(people) != 3 || people[0].Name != "Anna" || people[1].Name != "Bela" || people[2].Name != "Anna" {
+			t.Errorf("people: %+v", people)
+		}
+		if _, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", Person: "Anna"}); err == nil {
+			t.Error("an ambiguous name is taken")
+		}
+		// Who is not known at the bridge any more is forgotten.
+		b.set(func(b *bridge) { clear(b.names) })
+		id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", Person: "3"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		c.wantState(id, agent.StateRefused)
+		if people := c.Status().People; len(people) != 2 {
+			t.Errorf("people: %+v", people)
+		}
+	})
+}
+
+// Whoever takes the seat ends the session of who sat there.
+func TestTheNextDriver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t)
+		c := newCar(t, b, nil)
+		first := c.enter("Anna")
+		second := c.enter("Bela")
+		if s := c.Status().Sessions; len(s) != 1 || s[0].ID != second {
+			t.Errorf("sessions %+v", s)
+		}
+		time.Sleep(time.Second)
+		outs := b.heard(schemas.KindSignOut)
+		if len(outs) != 1 || outs[0].m.(*schemas.SignOut).Sessions[0] != first {
+			t.Errorf("sign-outs %+v", outs)
+		}
+	})
+}
