@@ -65,7 +65,7 @@ func (v *visit) auto(ctx context.Context) error {
 
 // signIn returns what it cost and how long it took.
 func (v *visit) signIn(ctx context.Context) (cost wiretap.Count, took time.Duration, err error) {
-	began, before := time.Now(), v.car.Spent()
+	began, before, receipts := time.Now(), v.car.Spent(), v.car.Cost(schemas.KindReceipt)
 	if err := v.ask(ctx, v.car, v.flags.person, v.flags.scope); err != nil {
 		return cost, 0, err
 	}
@@ -76,7 +76,7 @@ func (v *visit) signIn(ctx context.Context) (cost wiretap.Count, took time.Durat
 	}
 	took = time.Since(began)
 	if err == nil {
-		err = v.await(ctx, func() error { return v.sent(schemas.KindReceipt) })
+		err = v.await(ctx, v.more(schemas.KindReceipt, receipts))
 	}
 	return v.car.Spent().Sub(before), took, err
 }
@@ -99,25 +99,30 @@ func (v *visit) applied() error {
 	return errors.New("nobody is signed in yet")
 }
 
-func (v *visit) sent(k schemas.Kind) error {
-	if _, ok := v.car.Sent(k); !ok {
-		return fmt.Errorf("the car has sent no %v yet", k)
+// more waits for another message of a kind on the car's radio.
+func (v *visit) more(k schemas.Kind, than wiretap.Count) func() error {
+	return func() error {
+		if v.car.Cost(k) == than {
+			return fmt.Errorf("the radio has carried no %v yet", k)
+		}
+		return nil
 	}
-	return nil
 }
 
-// signOut waits until the bridge has confirmed it.
+// signOut waits until everything is restored and the bridge has confirmed it.
 func (v *visit) signOut(ctx context.Context) error {
+	confirmed := v.car.Cost(schemas.KindRevoked)
 	if err := v.car.SignOut(ctx); err != nil {
 		return err
 	}
-	return v.await(ctx, func() error {
+	err := v.await(ctx, func() error {
 		if n := len(v.car.Changed()); n > 0 {
 			return fmt.Errorf("%d settings are not restored", n)
 		}
-		if v.car.Cost(schemas.KindRevoked) == (wiretap.Count{}) {
-			return errors.New("the bridge has not confirmed the sign-out")
-		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return v.await(ctx, v.more(schemas.KindRevoked, confirmed))
 }

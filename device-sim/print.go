@@ -161,7 +161,7 @@ func bytesOf(n int64) string {
 }
 
 func (p *linePrinter) step(s script.Step) {
-	p.printf("%s\n", p.paint(bold, strings.Repeat(" ", 27)+s.Text))
+	p.printf("%s\n", p.paint(bold, strings.Repeat(" ", 25)+"» "+s.Text))
 }
 
 func (p *linePrinter) note(format string, args ...any) { p.printf(format+"\n", args...) }

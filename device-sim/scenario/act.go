@@ -39,8 +39,12 @@ func ask(ctx context.Context, s *stage, a script.Args) error {
 	}
 	s.scope[c.Name] = want.Scope
 	s.spent[c.Name] = c.Spent()
-	_, err := c.Ask(ctx, want)
-	return err
+	id, err := c.Ask(ctx, want)
+	if err != nil {
+		return err
+	}
+	s.asks = append(s.asks, &asked{car: c, id: id})
+	return nil
 }
 
 func cancel(ctx context.Context, s *stage, a script.Args) error { return s.car(a).Cancel(ctx) }

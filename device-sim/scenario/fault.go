@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/carillon-iot/carillon/device-sim/scenario/script"
+	"github.com/carillon-iot/carillon/device-sim/world"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -27,11 +28,16 @@ func lose(_ context.Context, s *stage, a script.Args) error {
 }
 
 func tunnel(_ context.Context, s *stage, a script.Args) error {
-	s.car(a).Tap.Cut()
+	c := s.car(a)
+	s.links[c.Name] = c.Connections()
+	c.Tap.Cut()
 	return nil
 }
 
 func restartBroker(ctx context.Context, s *stage, _ script.Args) error {
+	for _, name := range world.CarNames() {
+		s.links[name] = s.world.Car(name).Connections()
+	}
 	return s.world.RestartBroker(ctx)
 }
 

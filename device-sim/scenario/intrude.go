@@ -29,14 +29,15 @@ func intrude(ctx context.Context, s *stage, _ script.Args) error {
 	if err != nil {
 		return err
 	}
-	return s.connect(ctx, string(in.Device), "")
+	return connect(ctx, in, string(in.Device), "")
 }
 
 func impersonate(ctx context.Context, s *stage, a script.Args) error {
-	if _, err := s.newIntruder(ctx); err != nil {
+	in, err := s.newIntruder(ctx)
+	if err != nil {
 		return err
 	}
-	return s.connect(ctx, string(s.car(a).Device), "")
+	return connect(ctx, in, string(s.car(a).Device), "")
 }
 
 func eavesdrop(ctx context.Context, s *stage, a script.Args) error {
@@ -44,36 +45,34 @@ func eavesdrop(ctx context.Context, s *stage, a script.Args) error {
 	if err != nil {
 		return err
 	}
-	return s.connect(ctx, string(in.Device), schemas.DownTopic(s.car(a).Device).String())
+	return connect(ctx, in, string(in.Device), schemas.DownTopic(s.car(a).Device).String())
 }
 
 func strange(ctx context.Context, s *stage, a script.Args) error {
 	victim := s.car(a).Device
-	var err error
-	if s.intruder, err = s.world.NewStranger(victim); err != nil {
+	in, err := s.world.NewStranger(victim)
+	if err != nil {
 		return err
 	}
-	return s.connect(ctx, string(victim), "")
+	s.intruders = append(s.intruders, in)
+	return connect(ctx, in, string(victim), "")
 }
 
 func (s *stage) newIntruder(ctx context.Context) (*world.Intruder, error) {
-	var err error
-	s.intruder, err = s.world.NewIntruder(ctx)
-	return s.intruder, err
+	in, err := s.world.NewIntruder(ctx)
+	if err == nil {
+		s.intruders = append(s.intruders, in)
+	}
+	return in, err
 }
 
-func (s *stage) connect(ctx context.Context, clientID, filter string) error {
+func connect(ctx context.Context, in *world.Intruder, clientID, filter string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.intruder.Connect(ctx, clientID, filter)
+	return in.Connect(ctx, clientID, filter)
 }
 
-var errNoIntruder = errors.New("there is no intruder yet")
-
 func forgeSignIn(ctx context.Context, s *stage, a script.Args) error {
-	if s.intruder == nil {
-		return errNoIntruder
-	}
 	c := s.car(a)
 	bridge, ok := c.SealingKey()
 	if !ok {
@@ -95,9 +94,6 @@ func forgeSignIn(ctx context.Context, s *stage, a script.Args) error {
 }
 
 func forgeRefusal(ctx context.Context, s *stage, a script.Args) error {
-	if s.intruder == nil {
-		return errNoIntruder
-	}
 	c := s.car(a)
 	return s.forge(ctx, schemas.DownTopic(c.Device), &schemas.Refused{
 		ID: c.Asked(), IssuedAt: schemas.Seconds(time.Now()), Code: schemas.AccessDenied,
@@ -105,29 +101,38 @@ func forgeRefusal(ctx context.Context, s *stage, a script.Args) error {
 }
 
 func (s *stage) forge(ctx context.Context, topic schemas.Topic, m schemas.Message) error {
-	b, err := s.intruder.Forge(topic, m)
+	in, err := s.intruder()
 	if err != nil {
 		return err
 	}
-	return s.intruder.Publish(ctx, topic, b)
+	b, err := in.Forge(topic, m)
+	if err != nil {
+		return err
+	}
+	return in.Publish(ctx, topic, b)
 }
 
 func replayByIntruder(ctx context.Context, s *stage, a script.Args) error {
-	if s.intruder == nil {
-		return errNoIntruder
+	in, err := s.intruder()
+	if err != nil {
+		return err
 	}
 	b, err := captured(s, a)
 	if err != nil {
 		return err
 	}
-	return s.intruder.Publish(ctx, schemas.UpTopic(s.intruder.Device), b)
+	return in.Publish(ctx, schemas.UpTopic(in.Device), b)
 }
 
 func passOn(_ context.Context, s *stage, _ script.Args) error {
-	if s.intruder == nil || len(s.intruder.Said()) == 0 {
+	in, err := s.intruder()
+	if err != nil {
+		return err
+	}
+	if len(in.Said()) == 0 {
 		return errors.New("the intruder has published nothing yet")
 	}
-	for _, m := range s.intruder.Said() {
+	for _, m := range in.Said() {
 		if err := s.world.PublishAsOperator(m.Topic, m.Payload); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,8 +34,8 @@ type Result struct {
 	Outcome  string
 	// Problem is the step that failed and why; nil if the scenario passed.
 	Problem error
-	// Answers are how the sign-ins of all cars ended, in order: "granted",
-	// "withdrawn", or the refusal's code, such as "access-denied".
+	// Answers are how the sign-ins ended, in the order of their beginning:
+	// "granted", "cancelled", "refused: access denied"; or "open".
 	Answers []string
 	// Up and Down are the bytes of MQTT that all cars' radios carried from the
 	// first step on.
@@ -67,8 +66,6 @@ func (e *StepError) Unwrap() error { return e.Err }
 // built or taken down; a scenario that failed is no error but a Result.
 func Run(ctx context.Context, sc Scenario, opts Options) (Result, error) {
 	r := Result{Scenario: sc.Name, Seed: opts.Seed}
-	answers := &answers{tell: opts.World.Observe}
-	opts.World.Observe = answers.observe
 	s := newStage(opts.World, sc.Name, opts.Seed)
 	began := time.Now()
 	steps := sc.Steps
@@ -84,7 +81,7 @@ func Run(ctx context.Context, sc Scenario, opts Options) (Result, error) {
 	}
 	r.Start = time.Since(began)
 	r.Problem = s.play(ctx, steps, opts.Step, &r)
-	r.Outcome, r.Answers = Passed, answers.list()
+	r.Outcome, r.Answers = Passed, s.answers()
 	if r.Problem != nil {
 		r.Outcome = Failed
 	}
@@ -109,7 +106,9 @@ func (s *stage) play(ctx context.Context, steps []script.Step, tell func(script.
 		if tell != nil {
 			tell(st)
 		}
-		if err := s.take(ctx, st); err != nil {
+		err := s.take(ctx, st)
+		s.note()
+		if err != nil {
 			return &StepError{st, err}
 		}
 	}
@@ -128,37 +127,4 @@ func (s *stage) take(ctx context.Context, st script.Step) error {
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return s.world.Await(wait, func() error { return do(wait, s, st.Args) })
-}
-
-// answers notes how sign-ins end, as the cars tell it.
-type answers struct {
-	tell func(world.Event)
-
-	mu   sync.Mutex // guards ends
-	ends []string
-}
-
-func (a *answers) observe(e world.Event) {
-	if a.tell != nil {
-		a.tell(e)
-	}
-	end, refused := strings.CutPrefix(e.What, "refused-")
-	switch {
-	case refused:
-	case e.What == "signed-in":
-		end = "granted"
-	case e.What == "cancelled":
-		end = "withdrawn"
-	default:
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.ends = append(a.ends, end)
-}
-
-func (a *answers) list() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return append([]string{}, a.ends...)
 }

@@ -17,7 +17,8 @@ import (
 
 func sights() []sentence {
 	return []sentence{
-		{"the {car} car is connected", "to the broker", isConnected},
+		{"the {car} car is connected again", "since its connection was cut, or the broker restarted", isConnected},
+		{"the request on {person}'s phone has lapsed", "it is no longer shown there", hasLapsed},
 		{"{person}'s phone and the {car} car show the same words", "the binding message of the sign-in that is open", sameWords},
 		{"the {car} car is signed in as {person}", "its latest sign-in was granted, and by this person", signedInAs},
 		{"nobody is signed in on the {car} car", "", nobodySignedIn},
@@ -32,8 +33,19 @@ func sights() []sentence {
 }
 
 func isConnected(_ context.Context, s *stage, a script.Args) error {
-	if c := s.car(a); !c.Status().Connected {
-		return fmt.Errorf("the %s car is not connected", c.Name)
+	if c := s.car(a); !c.Status().Connected || c.Connections() == s.links[c.Name] {
+		return fmt.Errorf("the %s car is not connected again", c.Name)
+	}
+	return nil
+}
+
+func hasLapsed(_ context.Context, s *stage, a script.Args) error {
+	p := s.person(a)
+	if _, ok := p.Asked(); ok {
+		return fmt.Errorf("%s's phone still shows a request", p.Name)
+	}
+	if _, ok := p.Last(); !ok {
+		return fmt.Errorf("%s's phone has shown no request", p.Name)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/carillon-iot/carillon/device-sim/scenario/script"
 	"github.com/carillon-iot/carillon/device-sim/world"
 	"github.com/carillon-iot/carillon/device-sim/world/wiretap"
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // patience is how long a step waits that names no deadline.
@@ -16,12 +18,14 @@ const patience = 10 * time.Second
 
 // stage is where one scenario is played. One goroutine owns it.
 type stage struct {
-	cfg      world.Config
-	world    *world.World // nil until the first step that is not Given
-	intruder *world.Intruder
-	rand     *rand.Rand               // of the people: how long they think
-	scope    map[string]string        // by car: of the latest sign-in
-	spent    map[string]wiretap.Count // by car: when that began
+	cfg       world.Config
+	world     *world.World      // nil until the first step that is not Given
+	intruders []*world.Intruder // the last one is "the intruder"
+	asks      []*asked
+	rand      *rand.Rand               // of the people: how long they think
+	scope     map[string]string        // by car: of the latest sign-in
+	spent     map[string]wiretap.Count // by car: when that began
+	links     map[string]int           // by car: its connections when the last one was cut
 }
 
 func newStage(cfg world.Config, name string, seed uint64) *stage {
@@ -30,8 +34,43 @@ func newStage(cfg world.Config, name string, seed uint64) *stage {
 	cfg.Clocks = map[string]func() time.Time{}
 	return &stage{
 		cfg: cfg, rand: rand.New(rand.NewPCG(seed, h.Sum64())),
-		scope: map[string]string{}, spent: map[string]wiretap.Count{},
+		scope: map[string]string{}, spent: map[string]wiretap.Count{}, links: map[string]int{},
 	}
+}
+
+// asked is one sign-in that a step has begun.
+type asked struct {
+	car *world.Car
+	id  schemas.ID
+	end string // how it ended; "" until then
+}
+
+// note looks how the sign-ins stand, while the cars still know.
+func (s *stage) note() {
+	for _, a := range s.asks {
+		if in, ok := a.car.SignIn(a.id); ok && a.end == "" && in.State.Final() {
+			a.end = describe(in)
+		}
+	}
+}
+
+// answers are the ends of all sign-ins, in the order of their beginning.
+func (s *stage) answers() []string {
+	out := []string{}
+	for _, a := range s.asks {
+		if a.end == "" {
+			a.end = "open"
+		}
+		out = append(out, a.end)
+	}
+	return out
+}
+
+func (s *stage) intruder() (*world.Intruder, error) {
+	if len(s.intruders) == 0 {
+		return nil, errors.New("there is no intruder yet")
+	}
+	return s.intruders[len(s.intruders)-1], nil
 }
 
 func (s *stage) car(a script.Args) *world.Car       { return s.world.Car(a["car"].(string)) }

@@ -97,16 +97,13 @@ func (w *World) RestartBroker(ctx context.Context) error {
 func (w *World) PublishAsOperator(topic schemas.Topic, payload []byte) error {
 	b, _ := w.broker.now()
 	w.journal.tell(Event{Who: "broker", What: "operator", Text: fmt.Sprintf("its operator publishes %d bytes on %v", len(payload), topic)})
-	operator, ok := any(b).(interface {
-		Publish(topic string, payload []byte) error
-	})
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return operator.Publish(topic.String(), payload)
+	return b.Publish(topic.String(), payload)
 }
 
-func (w *World) bridgeConnected() bool {
+func (w *World) bridgeConnected() error {
 	b, _ := w.broker.now()
-	return b.Connected(mtls.Identity{Role: mtls.RoleBridge, ID: bridgeID})
+	if !b.Connected(mtls.Identity{Role: mtls.RoleBridge, ID: bridgeID}) {
+		return errors.New("the bridge is not connected to the broker")
+	}
+	return nil
 }

@@ -157,7 +157,7 @@ type Ask struct {
 	// Person is somebody who was signed in on this car before, by name; or
 	// Hint is an e-mail address.
 	Person, Hint string
-	// Scope as in "seat climate".
+	// Scope as in "seat climate". The car adds profile: it greets by name.
 	Scope string
 	// Expiry is how long to ring; 0 leaves it to the bridge.
 	Expiry time.Duration
@@ -175,7 +175,7 @@ func (c *Car) Ask(ctx context.Context, a Ask) (schemas.ID, error) {
 		whom = a.Hint
 	}
 	c.tell("asks", fmt.Sprintf("asks for %s: %s", whom, a.Scope))
-	id, err := c.agent.SignIn(ctx, agent.Request{Person: a.Person, LoginHint: a.Hint, Scope: a.Scope, Expiry: a.Expiry})
+	id, err := c.agent.SignIn(ctx, agent.Request{Person: a.Person, LoginHint: a.Hint, Scope: a.Scope + " profile", Expiry: a.Expiry})
 	if err != nil {
 		return id, fmt.Errorf("%s: %w", c.who(), err)
 	}
@@ -239,7 +239,8 @@ func (c *Car) Republish(ctx context.Context, payload []byte) error {
 	return c.link.Publish(ctx, schemas.UpTopic(c.Device).String(), payload)
 }
 
-func (w *World) startCar(ctx context.Context, name string, a addresses) error {
+// newCar enrols a car and builds the agent into it.
+func (w *World) newCar(ctx context.Context, name string, a addresses) (*Car, error) {
 	clock := w.cfg.Clocks[name]
 	if clock == nil {
 		clock = time.Now
@@ -250,17 +251,13 @@ func (w *World) startCar(ctx context.Context, name string, a addresses) error {
 	}
 	c, err := newCar(cfg)
 	if err != nil {
-		return fmt.Errorf("%s car: %w", name, err)
+		return nil, fmt.Errorf("%s car: %w", name, err)
 	}
 	if err = w.enrolDevice(ctx, c.Device, c.files); err == nil {
 		err = c.fit(cfg)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", c.who(), err), c.records.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", c.who(), err), c.records.Close())
 	}
-	w.mu.Lock()
-	w.cars = append(w.cars, c)
-	w.mu.Unlock()
-	w.begin(c.who(), c.run)
-	return nil
+	return c, nil
 }

@@ -82,15 +82,21 @@ func (in *Intruder) Connect(ctx context.Context, clientID, filter string) error 
 	in.link = l
 	in.mu.Unlock()
 	in.world.begin("intruder", l.Run)
-	return in.world.Await(ctx, func() error {
-		switch s := l.Status(); {
-		case s.State == link.Up:
-			return nil
-		case s.Failures > 0:
-			return nil // Refusal says why
+	err = in.world.Await(ctx, func() error {
+		if s := l.Status(); s.State != link.Up && s.Failures == 0 {
+			return errors.New("the broker has not answered the intruder")
 		}
-		return errors.New("the broker has not answered the intruder")
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	e := Event{Who: "intruder", What: "connected", Text: "is connected as " + clientID}
+	if err := in.Refusal(); err != nil {
+		e.What, e.Text = "refused", "is refused: "+err.Error()
+	}
+	in.world.journal.tell(e)
+	return nil
 }
 
 // Refusal is why the intruder is not connected; nil if it is.
@@ -111,6 +117,7 @@ func (in *Intruder) status() link.Status {
 // Publish sends a message; the broker may close the connection upon it, which
 // is no error here.
 func (in *Intruder) Publish(ctx context.Context, topic schemas.Topic, payload []byte) error {
+	in.world.journal.tell(Event{Who: "intruder", What: "publishes", Text: fmt.Sprintf("publishes %d bytes on %v", len(payload), topic)})
 	in.mu.Lock()
 	in.said = append(in.said, Said{topic, payload})
 	l := in.link

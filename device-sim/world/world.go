@@ -91,8 +91,8 @@ type World struct {
 	closed  bool
 }
 
-// Start builds a world, and returns when every car is connected and the bridge
-// too. The end of ctx interrupts the building, and means nothing afterwards.
+// Start builds a world, and returns when the bridge is connected and every car
+// has been introduced to it. The end of ctx interrupts the building, and means nothing afterwards.
 func Start(ctx context.Context, cfg Config) (*World, error) {
 	if cfg.Interval == 0 {
 		cfg.Interval = time.Second
@@ -127,21 +127,43 @@ func (w *World) build(ctx context.Context) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return w.Await(wait, w.allConnected)
+	// A car that introduces itself to nobody would have to repeat it.
+	if err := w.Await(wait, w.bridgeConnected); err != nil {
+		return err
+	}
+	for _, c := range w.cars {
+		w.begin(c.who(), c.run)
+	}
+	return w.Await(wait, w.carsWelcomed)
 }
 
-// startAll starts what can start side by side: everybody but the authority. Who
-// is early waits at the others' listeners, which are open already.
+// startAll starts side by side what can: everybody but the authority. Who is
+// early waits at the others' listeners, which are open already.
 func (w *World) startAll(ctx context.Context, a addresses) error {
+	w.cars = make([]*Car, len(CarNames()))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.startProvider(ctx, a) })
 	group.Go(func() error { return w.startSettings(ctx, a) })
 	group.Go(func() error { return w.startBroker(ctx, a.broker) })
 	group.Go(func() error { return w.startBridge(ctx, a.broker.Addr().String()) })
-	for _, name := range CarNames() {
-		group.Go(func() error { return w.startCar(ctx, name, a) })
+	for i, name := range CarNames() {
+		group.Go(func() (err error) {
+			w.cars[i], err = w.newCar(ctx, name, a)
+			return err
+		})
 	}
 	return group.Wait()
+}
+
+// carsWelcomed is when every car is connected and has been introduced to the
+// bridge.
+func (w *World) carsWelcomed() error {
+	for _, c := range w.cars {
+		if _, ok := c.SealingKey(); !ok {
+			return fmt.Errorf("the %s car has no welcome from the bridge", c.Name)
+		}
+	}
+	return nil
 }
 
 // addresses are the listeners whose ports others must know.
@@ -170,19 +192,6 @@ func (a addresses) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// allConnected is when a world is up.
-func (w *World) allConnected() error {
-	if !w.bridgeConnected() {
-		return errors.New("the bridge is not connected to the broker")
-	}
-	for _, c := range w.cars {
-		if !c.Status().Connected {
-			return fmt.Errorf("the %s car is not connected to the broker", c.Name)
-		}
-	}
-	return nil
 }
 
 // Car returns the car of a name of CarNames.

@@ -1,8 +1,10 @@
 package wiretap
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -12,6 +14,7 @@ import (
 type conn struct {
 	net.Conn
 	tap *Tap
+	cut atomic.Bool
 
 	writing sync.Mutex // guards up: several may write
 	up      splitter
@@ -33,7 +36,19 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err := c.up.feed(b, func(_ []byte, p Packet) { c.tap.pass(p) }); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	return n, c.mask(err)
+}
+
+// errCut is what the device sees of a connection that was cut: not that its own
+// end was closed, which it would take for its own doing.
+var errCut = errors.New("connection reset by the tunnel")
+
+func (c *conn) mask(err error) error {
+	if err != nil && c.cut.Load() {
+		return errCut
+	}
+	return err
 }
 
 // Read returns bytes of packets that are complete and not lost.
@@ -79,7 +94,7 @@ func (c *conn) fill() error {
 	if err != nil {
 		c.ready = append(c.ready, c.down.buf...) // half a packet, then the end
 		c.down.buf = nil
-		c.err = err
+		c.err = c.mask(err)
 	}
 	return nil
 }

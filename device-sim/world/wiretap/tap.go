@@ -109,6 +109,7 @@ func (t *Tap) Cut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.conns {
+		c.cut.Store(true)
 		_ = c.Conn.Close() // the device learns by reading
 	}
 }
