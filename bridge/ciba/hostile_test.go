@@ -3,6 +3,7 @@ package ciba_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -297,5 +298,38 @@ func TestErrorDetails(t *testing.T) {
 	}
 	if !strings.HasPrefix(e.Description, "wait?? a?bit") || len(e.Description) > 256 || strings.HasSuffix(e.Description, "\xc3") {
 		t.Errorf("description is not cleaned: %q", e.Description)
+	}
+}
+
+// TestRetryAfter: seconds, a date, and what is neither.
+func TestRetryAfter(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"":                              0,
+		"0":                             0,
+		"90":                            90 * time.Second,
+		"-5":                            0,
+		"soon":                          0,
+		"1e3":                           0,
+		"99999999999999999999":          0,
+		"999999999":                     24 * time.Hour,
+		"Sat, 01 Jan 2000 00:01:30 GMT": 90 * time.Second,
+		"Fri, 31 Dec 1999 23:59:00 GMT": 0,
+		"Fri, 31 Dec 9999 23:59:00 GMT": 24 * time.Hour,
+	} {
+		t.Run(header, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := &cibatest.Provider{Backchannel: func(int) cibatest.Fault {
+					return func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+						w.Header().Set("Retry-After", header)
+						cibatest.HTML(503)(w, r, nil)
+					}
+				}}
+				_, err := newClient(t, op).RequestAuthentication(t.Context(), anna())
+				var e *ciba.Error
+				if !errors.As(err, &e) || e.RetryAfter != want {
+					t.Errorf("error %v says %v, want %v", err, e.RetryAfter, want)
+				}
+			})
+		})
 	}
 }

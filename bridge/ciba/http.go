@@ -163,10 +163,23 @@ type transportError struct {
 
 func (e *transportError) Error() string {
 	if e.status != 0 {
-		return fmt.Sprintf("ciba: %s endpoint answered %d, then broke off: %v", e.endpoint, e.status, e.err)
+		return fmt.Sprintf("ciba: %s endpoint answered %d, then broke off: %s", e.endpoint, e.status, e.cause())
 	}
-	return fmt.Sprintf("ciba: %s endpoint: %v", e.endpoint, e.err)
+	return fmt.Sprintf("ciba: %s endpoint: %s", e.endpoint, e.cause())
 }
+
+// cause is the text of err without what net/http quotes of an answer that is not
+// HTTP, which may be a part of anything.
+func (e *transportError) cause() string {
+	text := e.err.Error()
+	if head, tail, ok := strings.Cut(text, "connection broken"); ok {
+		tail, _, _ = strings.Cut(tail, `"`)
+		text = head + "connection broken" + strings.TrimRight(tail, ": ")
+	}
+	return printable(text, maxCause)
+}
+
+const maxCause = 512
 
 func (e *transportError) Unwrap() error { return e.err }
 

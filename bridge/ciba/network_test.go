@@ -3,9 +3,11 @@ package ciba_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -147,5 +149,44 @@ func TestForeignClientIsTamed(t *testing.T) {
 	}
 	if foreign.CheckRedirect != nil {
 		t.Error("the caller's client was changed")
+	}
+}
+
+// TestNotHTTP: what answers is no HTTP server, and what it says is not repeated.
+func TestNotHTTP(t *testing.T) {
+	for _, answer := range []string{
+		"eyJzZWNyZXQi\r\n\r\n",
+		"HTTP/1.1 2x0 eyJzZWNyZXQi\r\n\r\n",
+		"HTTP/1.1 200 OK\r\neyJzZWNyZXQi\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: eyJzZWNyZXQi\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: eyJzZWNyZXQi\r\n\r\n",
+	} {
+		listener := must(net.Listen("tcp", "127.0.0.1:0"))
+		defer listener.Close()
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				conn.Read(make([]byte, 4096))
+				io.WriteString(conn, answer)
+				conn.Close()
+			}
+		}()
+		client, err := ciba.New(ciba.Config{
+			Issuer:            "http://" + listener.Addr().String(),
+			ClientID:          "c",
+			Auth:              ciba.ClientSecretBasic("s"),
+			InsecureAllowHTTP: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.RequestAuthentication(t.Context(), anna())
+		wantClasses(t, err, ciba.ErrUnavailable)
+		if strings.Contains(err.Error(), "eyJ") {
+			t.Errorf("error repeats the answer: %v", err)
+		}
 	}
 }

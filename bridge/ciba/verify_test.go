@@ -109,3 +109,15 @@ func TestLeeway(t *testing.T) {
 		}
 	})
 }
+
+// TestAuthTimeIsOptional: a provider that does not say when the person
+// authenticated is believed, unless the caller wants to know.
+func TestAuthTimeIsOptional(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, raw := issue(t, &cibatest.Provider{EditIDToken: claim("auth_time", nil)})
+		_, err := client.VerifyIDToken(t.Context(), raw, ciba.Expect{RequestedAt: time.Now()})
+		wantCheck(t, err, "")
+		_, err = client.VerifyIDToken(t.Context(), raw, ciba.Expect{RequireAuthTime: true})
+		wantCheck(t, err, ciba.CheckAuthTime)
+	})
+}
