@@ -10,9 +10,8 @@ import (
 	"github.com/carillon-iot/carillon/schemas"
 )
 
-// refusalLife is how long a refusal is published again without a receipt. The
-// device would have given up the request before.
-const refusalLife = 10 * time.Minute
+// refusalLife is how long a refusal is published again without a receipt.
+const refusalLife = time.Hour
 
 // refused makes a refusal. A retryAfter of 0 says nothing.
 func (b *Bridge) refused(id schemas.ID, code schemas.Code, retryAfter time.Duration) *schemas.Refused {

@@ -160,7 +160,7 @@ type Bridge struct {
 var messageRate = policy.Rate{Burst: 30, Every: 200 * time.Millisecond}
 
 // knockRate is how often one device is told that its key is unknown.
-var knockRate = policy.Rate{Burst: 3, Every: 2 * time.Second}
+var knockRate = policy.Rate{Burst: 1, Every: 10 * time.Second}
 
 // New returns a bridge that does nothing until Run.
 func New(cfg Config) (*Bridge, error) {

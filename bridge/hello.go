@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,8 +34,8 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 		b.drop(d, fmt.Errorf("hello: %w", err))
 		return
 	}
-	if err := b.senders.usable(from, now); err != nil {
-		b.shutOut(d, m, err)
+	if b.senders.isRevoked(from) {
+		b.shutOut(d, m, from)
 		return
 	}
 	h, ok := m.(*schemas.Hello)
@@ -47,6 +48,19 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 		return
 	}
 	b.reply(d, b.greeting.welcome(h, now))
+	b.remind(ctx, d, now)
+}
+
+// remind publishes at once what a device that is back has not receipted.
+func (b *Bridge) remind(ctx context.Context, d schemas.DeviceID, now time.Time) {
+	answers, err := b.cfg.Store.AnswersFor(ctx, d, now)
+	if err != nil {
+		b.log.Error("looking for answers", "device", d, "error", err)
+	}
+	for _, answer := range answers {
+		b.count.republished.Add(1)
+		b.send(d, answer)
+	}
 }
 
 // A greeting is what welcomes say. It changes with the bridge's certificate and
@@ -58,19 +72,23 @@ type greeting struct {
 	peers   []schemas.Bytes // replaced, never changed
 }
 
-// set takes up what welcomes say from now on.
+// set takes up what welcomes say from now on. Its name is the same for all
+// bridges that share the work: it does not matter which of them says it.
 func (g *greeting) set(signer *schemas.Signer, sealing schemas.PublicKey, leaves [][]byte) {
-	peers := peersOf(signer.Chain()[0], leaves)
+	own := signer.Chain()
+	peers := peersOf(own[0], leaves)
+	all := append([]schemas.Bytes{own[0].Raw}, peers...)
+	slices.SortFunc(all, func(a, b schemas.Bytes) int { return bytes.Compare(a, b) })
+	for _, c := range own[1:] {
+		all = append(all, c.Raw)
+	}
 	sum := sha256.New()
-	for _, c := range signer.Chain() {
-		sum.Write(c.Raw)
+	for _, der := range all {
+		sum.Write(der)
 	}
 	sum.Write(sealing[:])
 	speaks := schemas.Speaks()
 	sum.Write([]byte{speaks.Min, speaks.Max})
-	for _, p := range peers {
-		sum.Write(p)
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.name, g.sealing, g.peers = schemas.WelcomeID(sum.Sum(nil)[:8]), sealing, peers

@@ -72,8 +72,8 @@ func (b *Bridge) receive(ctx context.Context, in message) {
 		b.drop(d, err)
 		return
 	}
-	if err := b.senders.usable(from, now); err != nil {
-		b.shutOut(d, m, err)
+	if b.senders.isRevoked(from) {
+		b.shutOut(d, m, from)
 		return
 	}
 	b.act(ctx, d, m)
@@ -106,10 +106,10 @@ func (b *Bridge) unknownKey(d schemas.DeviceID, env *schemas.Envelope) {
 	}
 }
 
-// shutOut answers a device whose certificate is of no use any more. That is not
-// kept in the store: the device gets it each time.
-func (b *Bridge) shutOut(d schemas.DeviceID, m schemas.Message, why error) {
-	b.log.Info("device is shut out", "device", d, "reason", why)
+// shutOut answers a device whose certificate was revoked. That is not kept in the
+// store: the device gets it each time.
+func (b *Bridge) shutOut(d schemas.DeviceID, m schemas.Message, from sender) {
+	b.log.Info("a revoked device speaks", "device", d, "serial", fmt.Sprintf("%x", from.leaf.SerialNumber))
 	switch m.(type) {
 	case *schemas.SignIn, *schemas.Renew, *schemas.SignOut, *schemas.Hello:
 		b.reply(d, b.refused(m.RequestID(), schemas.NotAllowed, 0))

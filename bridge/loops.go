@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/store"
 )
 
@@ -16,9 +17,9 @@ const (
 	// anybody looks at the phone.
 	callTimeout = 20 * time.Second
 	ringLease   = callTimeout + 25*time.Second // recording the answer included
-	// pollTimeout is longer than a provider may hold a token request (30 s, CIBA
-	// Core section 7.3).
-	pollTimeout = 33 * time.Second
+	// pollTimeout includes the 30 s for which a provider may hold a token request
+	// (CIBA Core section 7.3).
+	pollTimeout = ciba.TokenTimeout
 	pollLease   = pollTimeout + 5*time.Second
 
 	publishTimeout = 10 * time.Second

@@ -25,11 +25,10 @@ type senderKey struct {
 	kid    schemas.KeyID
 }
 
-// A sender is a certificate whose chain was verified, with the time for which
-// the chain is good.
+// A sender is a certificate whose chain was verified, and is good until then.
 type sender struct {
-	leaf        *x509.Certificate
-	from, until time.Time
+	leaf  *x509.Certificate
+	until time.Time
 }
 
 // sendersSize is how many certificates are kept in memory, of about 3 kB each.
@@ -49,7 +48,7 @@ func newSenders(cfg Config) *senders {
 func (s *senders) find(ctx context.Context, d schemas.DeviceID, kid schemas.KeyID, now time.Time) (sender, bool, error) {
 	key := senderKey{d, kid}
 	if found, ok := s.known.get(key); ok {
-		return found, true, nil
+		return found, !now.After(found.until), nil
 	}
 	chain, ok, err := s.store.Chain(ctx, d, kid)
 	if err != nil || !ok {
@@ -57,8 +56,7 @@ func (s *senders) find(ctx context.Context, d schemas.DeviceID, kid schemas.KeyI
 	}
 	found, err := s.verify(d, chain, now)
 	if err != nil {
-		// It was good once: expired, or its root was withdrawn. A hello says which.
-		return sender{}, false, nil
+		return sender{}, false, nil // it was good once: expired, or its root was withdrawn
 	}
 	s.known.put(key, found)
 	return found, true, nil
@@ -103,7 +101,7 @@ func (s *senders) verify(d schemas.DeviceID, chain []*x509.Certificate, now time
 	if want := (mtls.Identity{Role: mtls.RoleDevice, ID: string(d)}); id != want {
 		return sender{}, fmt.Errorf("certificate is of %s, the topic is of %s", id, want)
 	}
-	found := sender{leaf: chain[0], from: chain[0].NotBefore, until: chain[0].NotAfter}
+	found := sender{leaf: chain[0], until: chain[0].NotAfter}
 	for _, c := range paths[0][1:] {
 		if c.NotAfter.Before(found.until) {
 			found.until = c.NotAfter
@@ -112,13 +110,5 @@ func (s *senders) verify(d schemas.DeviceID, chain []*x509.Certificate, now time
 	return found, nil
 }
 
-// usable says why a certificate that signed well does not count; nil if it does.
-func (s *senders) usable(c sender, now time.Time) error {
-	if now.Before(c.from) || now.After(c.until) {
-		return fmt.Errorf("certificate is good from %v to %v", c.from, c.until)
-	}
-	if s.revoked != nil && s.revoked(c.leaf) {
-		return fmt.Errorf("certificate %x has been revoked", c.leaf.SerialNumber)
-	}
-	return nil
-}
+// isRevoked reports whether the certificate of a device was revoked.
+func (s *senders) isRevoked(c sender) bool { return s.revoked != nil && s.revoked(c.leaf) }

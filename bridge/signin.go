@@ -52,11 +52,11 @@ func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, m *schemas.Sign
 func (b *Bridge) repeat(r store.Request) {
 	b.count.repeats.Add(1)
 	switch {
-	case r.Answer != nil:
+	case r.State == store.Answered && time.Now().Before(r.Deadline):
 		b.send(r.Device, r.Answer)
 	case r.State == store.Waiting && r.Broken == nil:
 		b.reply(r.Device, pending(r.ID, r.Details.Binding, r.Deadline))
-	case r.Outcome == store.Lapsed:
+	case r.State == store.Answered, r.Outcome == store.Lapsed:
 		b.reply(r.Device, b.refused(r.ID, schemas.Expired, 0))
 	}
 	// Else it rings, and pending follows; or the device has receipted the answer,

@@ -57,18 +57,22 @@ func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, boo
 	return out, true, nil
 }
 
-// SessionsOf returns the ids of a person's sessions on a device, at most 16.
-func (s *Store) SessionsOf(ctx context.Context, d schemas.DeviceID, issuer, subject string, now time.Time) (ids []schemas.ID, err error) {
-	err = s.each(ctx, "SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 AND expires_at > $4 ORDER BY created_at LIMIT $5",
-		[]any{d, issuer, subject, ms(now), maxSessions}, func(rows *sql.Rows) error {
+// Sessions returns the sessions of a device that have not ended, without their
+// refresh tokens, oldest first.
+func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, now time.Time) (all []Session, err error) {
+	err = s.each(ctx, "SELECT id, issuer, subject, expires_at FROM sessions WHERE device = $1 AND expires_at > $2 ORDER BY created_at",
+		[]any{d, ms(now)}, func(rows *sql.Rows) error {
+			out := Session{Key: Key{Device: d}}
 			var id []byte
-			if err := rows.Scan(&id); err != nil {
+			var expires int64
+			if err := rows.Scan(&id, &out.Issuer, &out.Subject, &expires); err != nil {
 				return err
 			}
-			ids = append(ids, schemas.ID(id))
+			out.ID, out.Expires = schemas.ID(id), at(expires)
+			all = append(all, out)
 			return nil
 		})
-	return ids, err
+	return all, err
 }
 
 // SignOut forgets sessions of a device, those named or, with nil, all of them,
