@@ -281,7 +281,7 @@ func (a *Authority) Roots() *x509.CertPool { return mtls.Pool(a.root) }
 func (a *Authority) Intermediate() *x509.Certificate { return a.intermediate }
 
 // RootFingerprint returns the SHA-256 of the root certificate in hex.
-func (a *Authority) RootFingerprint() string { return fingerprint(a.root) }
+func (a *Authority) RootFingerprint() string { return Fingerprint(a.root) }
 
 // Token makes a one-time token that enrols id, see [Tokens.Token].
 func (a *Authority) Token(id mtls.Identity, opts TokenOptions) (string, error) {

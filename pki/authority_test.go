@@ -336,6 +336,9 @@ func TestOneProcessOnly(t *testing.T) {
 	w := newWorld(t, nil)
 	_, err := pki.Open(pki.Config{Dir: w.dir})
 	wantError(t, "second authority in one directory", err, "authority.db")
+	if !errors.Is(err, pki.ErrInUse) {
+		t.Errorf("%v is not ErrInUse", err)
+	}
 }
 
 // The authority's own certificate names its hosts and speaks TLS 1.3 only.

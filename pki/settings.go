@@ -151,8 +151,22 @@ func readSettings(dir string) (*settings, error) {
 	return &s, nil
 }
 
-// fingerprint is the SHA-256 of a certificate in hex, as the step CLI prints it.
-func fingerprint(cert *x509.Certificate) string {
+// Fingerprint returns the SHA-256 of a certificate in hex, as the step CLI
+// prints it.
+func Fingerprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// ReadRoot reads the root certificate from the directory of an authority, which
+// may be running.
+func ReadRoot(dir string) (*x509.Certificate, error) {
+	if _, err := readSettings(dir); err != nil {
+		return nil, err
+	}
+	certs, err := mtls.ReadCertificates(filepath.Join(dir, rootCertFile))
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
 }

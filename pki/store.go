@@ -12,6 +12,7 @@ import (
 	"github.com/smallstep/certificates/db"
 	"github.com/smallstep/nosql"
 	"github.com/smallstep/nosql/database"
+	bolt "go.etcd.io/bbolt/errors"
 
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
@@ -34,8 +35,14 @@ type store struct {
 	*db.DB
 }
 
+// ErrInUse means that another process has the authority open.
+var ErrInUse = errors.New("in use by another process")
+
 func openStore(file string) (*store, error) {
 	auth, err := db.New(&db.Config{Type: "bbolt", DataSource: file})
+	if errors.Is(err, bolt.ErrTimeout) {
+		return nil, fmt.Errorf("the database %q: %w", file, ErrInUse)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database %q: %w", file, err)
 	}

@@ -67,7 +67,7 @@ func openTokens(dir string, s *settings, password []byte) (*Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokens{url: s.URL, fingerprint: fingerprint(roots[0]), dir: dir, keys: make(map[mtls.Role]crypto.Signer)}
+	t := &Tokens{url: s.URL, fingerprint: Fingerprint(roots[0]), dir: dir, keys: make(map[mtls.Role]crypto.Signer)}
 	for _, role := range mtls.Roles() {
 		key, err := readKey(filepath.Join(dir, tokenDir, string(role)+".key"), password)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -8,7 +8,7 @@ import (
 
 // The agent links this package, on devices that count megabytes. A client of
 // the authority's own library is 22 MB, this one is 6.
-func TestImports(t *testing.T) {
+func TestArrows(t *testing.T) {
 	const root = "github.com/carillon-iot/carillon/"
 	allowed := map[string]bool{root + "pki/enroll": true, root + "pki/mtls": true}
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()

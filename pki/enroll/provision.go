@@ -30,7 +30,7 @@ func (c *Client) Provision(ctx context.Context, files *mtls.Files, token string)
 	if token == "" {
 		return nil, fmt.Errorf("no certificate in %q and no token to obtain one with", files.CertFile)
 	}
-	key, err := keyFor(files)
+	key, err := KeyFor(files)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,9 @@ func holdsKeyOnly(files *mtls.Files) bool {
 	return errors.Is(err, mtls.ErrNoCertificate)
 }
 
-func keyFor(files *mtls.Files) (crypto.Signer, error) {
+// KeyFor returns the key of files, or makes one (P-256) and stores it if there is
+// none.
+func KeyFor(files *mtls.Files) (crypto.Signer, error) {
 	key, err := files.LoadKey()
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
 		return key, err

@@ -7,7 +7,7 @@ import (
 )
 
 // The agent links this package, on devices that count megabytes.
-func TestImports(t *testing.T) {
+func TestArrows(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
