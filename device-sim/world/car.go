@@ -55,6 +55,8 @@ type Car struct {
 	got    map[[sha256.Size]byte]bool // what came down, by its hash
 	seal   *schemas.PublicKey         // the bridge's, from the latest welcome
 	lost   int
+
+	restoring bool // a session has ended, and the vehicle is not yet as it was
 }
 
 // carConfig is what a car must know of the world.
@@ -143,6 +145,13 @@ func (c *Car) run(ctx context.Context) error {
 	group.Go(func() error {
 		for e := range events {
 			c.follow(e)
+		}
+		return nil
+	})
+	changes := c.Vehicle.Watch(ctx)
+	group.Go(func() error {
+		for range changes {
+			c.watchRestored()
 		}
 		return nil
 	})

@@ -127,11 +127,11 @@ func (c *Car) follow(e agent.Event) {
 	case e.Session != nil:
 		c.followSession(*e.Session)
 	case e.Ended != nil:
-		text := fmt.Sprintf("%s is signed out", orSomebody(e.Ended.Name))
-		if len(c.Changed()) == 0 {
-			text += ", everything is as it was before"
-		}
-		c.tell("signed-out", text)
+		c.mu.Lock()
+		c.restoring = true
+		c.mu.Unlock()
+		c.tell("signed-out", orSomebody(e.Ended.Name)+" is signed out")
+		c.watchRestored()
 	case e.Link != nil && e.Link.Connected:
 		c.tell("connected", "is connected")
 	case e.Link != nil:
@@ -166,6 +166,21 @@ func (c *Car) followSession(s agent.Session) {
 		}
 	case agent.SettingsFailed:
 		c.tell("settings-failed", "settings not applied: "+s.Problem)
+	}
+}
+
+// watchRestored tells, once after a session has ended, that nothing of it is
+// left. It is asked at every change in the vehicle.
+func (c *Car) watchRestored() {
+	if len(c.Changed()) > 0 {
+		return
+	}
+	c.mu.Lock()
+	was := c.restoring
+	c.restoring = false
+	c.mu.Unlock()
+	if was {
+		c.tell("restored", "everything is as it was before")
 	}
 }
 
