@@ -21,7 +21,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, isTerminal(os.Stdin), isTerminal(os.Stdout)})
+	code := run(ctx, os.Args[1:], stdio{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		person: isTerminal(os.Stdin),
+		colour: isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "", // no-color.org
+	})
 	stop()
 	os.Exit(code)
 }
