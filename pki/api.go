@@ -38,6 +38,9 @@ func (a *Authority) handler() http.Handler {
 		mux.HandleFunc("POST "+base+"/renew", a.guarded(a.guardRenew, api.Renew))
 		mux.HandleFunc("POST "+base+"/revoke", a.guarded(a.guardRevoke, api.Revoke))
 	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, http.StatusNotFound, problem(http.StatusNotFound, fmt.Sprintf("this authority has no call %s %s", r.Method, clip(r.URL.Path))))
+	})
 	return http.MaxBytesHandler(mux, maxBody)
 }
 
@@ -83,8 +86,13 @@ func (a *Authority) guarded(guard func(*http.Request) error, next http.HandlerFu
 		a.logRefusal(r, err)
 		answer := &refusal{status: http.StatusInternalServerError, err: errors.New("internal error, see the log of the authority")}
 		errors.As(err, &answer)
-		reply(w, answer.status, map[string]any{"status": answer.status, "message": answer.Error()})
+		reply(w, answer.status, problem(answer.status, answer.Error()))
 	}
+}
+
+// problem is the body of a refusal, as step-ca writes it.
+func problem(status int, message string) map[string]any {
+	return map[string]any{"status": status, "message": message}
 }
 
 func reply(w http.ResponseWriter, status int, body any) {
@@ -96,7 +104,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 func (a *Authority) serveRoot(w http.ResponseWriter, r *http.Request) {
 	asked := strings.ToLower(strings.ReplaceAll(r.PathValue("fingerprint"), "-", ""))
 	if asked != a.RootFingerprint() {
-		reply(w, http.StatusNotFound, map[string]any{"status": http.StatusNotFound, "message": "this authority has another root certificate"})
+		reply(w, http.StatusNotFound, problem(http.StatusNotFound, "this authority has another root certificate"))
 		return
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw})

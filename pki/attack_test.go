@@ -174,7 +174,7 @@ func TestForgedTokens(t *testing.T) {
 		{"for another authority", w.forge(stolen, map[string]any{"aud": "https://other.example.com/1.0/sign"}), "other.example.com"},
 		{"for another call", w.forge(stolen, map[string]any{"aud": w.url + "/1.0/revoke"}), "not to sign"},
 		{"for step-ca of old", w.forge(stolen, map[string]any{"aud": "step-certificate-authority"}), "not to sign"},
-		{"another role's URI", w.forge(stolen, map[string]any{"sans": []string{"urn:carillon:device:x1", "urn:carillon:bridge:x1"}}), "carries no DNS names"},
+		{"another role's URI", w.forge(stolen, map[string]any{"sans": []string{"urn:carillon:device:x1", "urn:carillon:bridge:x1"}}), "carries no name but its identity"},
 		{"a host for a device", w.forge(stolen, map[string]any{"sans": []string{"broker.example.com"}}), "broker.example.com"},
 		{"an id that is a topic", w.forge(stolen, map[string]any{"sub": "x1/up", "sans": nil}), `"x1/up"`},
 		{"an id that is a filter", w.forge(stolen, map[string]any{"sub": "+", "sans": nil}), `"+"`},
@@ -336,8 +336,8 @@ func TestRenewIsNotForEverybody(t *testing.T) {
 			t.Errorf("%s: %d %v", c.name, status, answer)
 		}
 	}
-	if status, _ := w.post("/rekey", map[string]string{}, e.tls(t)); status != http.StatusNotFound {
-		t.Errorf("/rekey: %d, want 404", status)
+	if status, answer := w.post("/rekey", map[string]string{}, e.tls(t)); status != http.StatusNotFound || answer["message"] != "this authority has no call POST /rekey" {
+		t.Errorf("/rekey: %d %v, want 404", status, answer)
 	}
 }
 

@@ -113,7 +113,7 @@ func open(cfg Config) (_ *Authority, err error) {
 	if err := a.readTokenKeys(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(filepath.Join(cfg.Dir, databaseFile)); err != nil {
+	if a.store, err = openStore(filepath.Join(cfg.Dir, databaseFile), a.log); err != nil {
 		return nil, err
 	}
 	if err := a.embed(); err != nil {

@@ -130,7 +130,7 @@ func TestTokenErrors(t *testing.T) {
 	}{
 		{"bad id", device("X 1"), pki.TokenOptions{}, `"X 1"`},
 		{"bad role", mtls.Identity{Role: "root", ID: "x"}, pki.TokenOptions{}, `role "root"`},
-		{"device with a host", device("x1"), pki.TokenOptions{Names: []string{"a.example.com"}}, "carries no DNS names"},
+		{"device with a host", device("x1"), pki.TokenOptions{Names: []string{"a.example.com"}}, "carries no name but its identity"},
 		{"broker without a host", broker("mq"), pki.TokenOptions{}, "needs a DNS name"},
 		{"wildcard", broker("mq"), pki.TokenOptions{Names: []string{"*.example.com"}}, `'*'`},
 		{"capitals", broker("mq"), pki.TokenOptions{Names: []string{"MQ.example.com"}}, `'M'`},

@@ -72,6 +72,7 @@ func (a *Authority) IssueAll(reqs []IssueRequest) ([][]*x509.Certificate, error)
 	if err := a.record(certs); err != nil {
 		return nil, fmt.Errorf("recording certificates: %w", err)
 	}
+	a.log.Info("certificates issued directly", "count", len(certs))
 	chains := make([][]*x509.Certificate, len(certs))
 	for i, c := range certs {
 		chains[i] = []*x509.Certificate{c, a.intermediate}

@@ -59,7 +59,7 @@ func TestIssueErrors(t *testing.T) {
 		want string
 	}{
 		"bad id":            {pki.IssueRequest{Identity: device("X"), PublicKey: key}, `"X"`},
-		"device with hosts": {pki.IssueRequest{Identity: device("x1"), PublicKey: key, Names: []string{"a.example.com"}}, "carries no DNS names"},
+		"device with hosts": {pki.IssueRequest{Identity: device("x1"), PublicKey: key, Names: []string{"a.example.com"}}, "carries no name but its identity"},
 		"broker without":    {pki.IssueRequest{Identity: broker("mq"), PublicKey: key}, "needs a DNS name"},
 		"no key":            {pki.IssueRequest{Identity: device("x1")}, "key of type"},
 		"too long":          {pki.IssueRequest{Identity: device("x1"), PublicKey: key, Lifetime: 1000 * day}, "life of"},

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,7 +179,7 @@ func identityOf(c *x509.Certificate) (mtls.Identity, error) {
 func checkHosts(role mtls.Role, dns []string, ips []net.IP) error {
 	if !hasHosts(role) {
 		if len(dns)+len(ips) > 0 {
-			return fmt.Errorf("a %s certificate carries no DNS names or addresses, found %q %v", role, dns, ips)
+			return fmt.Errorf("a %s certificate carries no name but its identity, found %q", role, hostNames(dns, ips))
 		}
 		return nil
 	}
@@ -191,6 +192,14 @@ func checkHosts(role mtls.Role, dns []string, ips []net.IP) error {
 		}
 	}
 	return nil
+}
+
+func hostNames(dns []string, ips []net.IP) []string {
+	names := slices.Clone(dns)
+	for _, ip := range ips {
+		names = append(names, ip.String())
+	}
+	return names
 }
 
 // checkNames is checkHosts for names as they stand in a token.

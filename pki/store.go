@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -33,12 +34,13 @@ var (
 // revocation of the same holder cannot both succeed.
 type store struct {
 	*db.DB
+	log *slog.Logger
 }
 
 // ErrInUse means that another process has the authority open.
 var ErrInUse = errors.New("in use by another process")
 
-func openStore(file string) (*store, error) {
+func openStore(file string, log *slog.Logger) (*store, error) {
 	auth, err := db.New(&db.Config{Type: "bbolt", DataSource: file})
 	if errors.Is(err, bolt.ErrTimeout) {
 		return nil, fmt.Errorf("the database %q: %w", file, ErrInUse)
@@ -46,8 +48,8 @@ func openStore(file string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database %q: %w", file, err)
 	}
-	s := &store{DB: auth.(*db.DB)}
-	if err := s.CreateTable(holdersTable); err != nil {
+	s := &store{DB: auth.(*db.DB), log: log}
+	if err := errors.Join(s.CreateTable(holdersTable), s.forgetSpent(time.Now())); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %q: %w", file, err), s.Shutdown())
 	}
 	return s, nil
@@ -168,6 +170,34 @@ func (s *store) remember(cert *x509.Certificate) error {
 	})
 }
 
+// UseToken is called by step-ca to mark a token as used; it reports false if it
+// was. step-ca would keep the token itself, which is of no use to anybody, and
+// for ever; here it is the time after which a token of that id cannot be valid.
+func (s *store) UseToken(id, _ string) (bool, error) {
+	forget := time.Now().Add(maxTokenTTL + days).UTC().Format(time.RFC3339)
+	_, swapped, err := s.CmpAndSwap(usedTable, []byte(id), nil, []byte(forget))
+	return swapped, err
+}
+
+// forgetSpent drops used tokens that have expired since.
+func (s *store) forgetSpent(now time.Time) error {
+	entries, err := s.DB.List(usedTable)
+	if err != nil {
+		return err
+	}
+	tx := new(database.Tx)
+	for _, e := range entries {
+		forget, err := time.Parse(time.RFC3339, string(e.Value))
+		if err == nil && now.After(forget) {
+			tx.Del(usedTable, e.Key)
+		}
+	}
+	if len(tx.Operations) == 0 {
+		return nil
+	}
+	return s.Update(tx)
+}
+
 // spent reports whether a token has been used.
 func (s *store) spent(tokenID string) (bool, error) {
 	_, err := s.Get(usedTable, []byte(tokenID))
@@ -188,7 +218,11 @@ func (s *store) StoreCertificateChain(p provisioner.Interface, chain ...*x509.Ce
 	if err := s.remember(chain[0]); err != nil {
 		return err
 	}
-	return s.DB.StoreCertificateChain(p, chain...)
+	if err := s.DB.StoreCertificateChain(p, chain...); err != nil {
+		return err
+	}
+	s.log.Info("certificate issued", "holder", chain[0].URIs[0].String(), "serial", chain[0].SerialNumber.String(), "not_after", chain[0].NotAfter)
+	return nil
 }
 
 // StoreRenewedCertificate is called by step-ca with every renewed certificate,
@@ -197,7 +231,12 @@ func (s *store) StoreRenewedCertificate(old *x509.Certificate, chain ...*x509.Ce
 	if err := s.remember(chain[0]); err != nil {
 		return err
 	}
-	return s.DB.StoreRenewedCertificate(old, chain...)
+	if err := s.DB.StoreRenewedCertificate(old, chain...); err != nil {
+		return err
+	}
+	s.log.Info("certificate renewed", "holder", chain[0].URIs[0].String(), "serial", chain[0].SerialNumber.String(),
+		"not_after", chain[0].NotAfter, "old_serial", old.SerialNumber.String())
+	return nil
 }
 
 // storeAll enters many new certificates in one transaction, which waits for the

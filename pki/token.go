@@ -162,11 +162,7 @@ func checkRequest(id mtls.Identity, opts TokenOptions) error {
 }
 
 func requestNames(csr *x509.CertificateRequest) []string {
-	names := slices.Concat(csr.DNSNames, csr.EmailAddresses)
-	for _, ip := range csr.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
+	return hostNames(slices.Concat(csr.DNSNames, csr.EmailAddresses), csr.IPAddresses)
 }
 
 // tokenClaims are the claims of an enrolment token, as step-ca defines them.
