@@ -1,13 +1,197 @@
-// Package cmd is the carillon-bridge command.
+// Package cmd is the carillon-bridge command: it turns flags, the environment
+// and a configuration file into a bridge, and runs it.
+//
+// It is a package of its own so that other programs can run the command within
+// themselves, or as a child of their own binary.
 package cmd
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"runtime/debug"
+
+	"github.com/peterbourgon/ff/v3"
+	"github.com/peterbourgon/ff/v3/ffcli"
+	"github.com/peterbourgon/ff/v3/fftoml"
 )
+
+// Exit statuses.
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+// A usageError is a mistake in what was typed or configured, as opposed to a
+// failure.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
 
 // Main runs carillon-bridge with args (without the program's name) and the
 // environment environ ("NAME=value"), and returns the exit status: 0 for
 // success, 1 for failure, 2 for wrong usage. It returns when ctx is done, after
 // finishing what is on its way.
-func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int { return 2 }
+func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	root := (&command{stdout: stdout, stderr: stderr, environ: environ}).root()
+	err := root.Parse(args)
+	var none ffcli.NoExecError
+	switch {
+	case err == nil:
+		err = root.Run(ctx)
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &none) && root.FlagSet.NArg() > 0:
+		err = usagef("there is no command %q", root.FlagSet.Arg(0))
+	case errors.As(err, &none):
+		root.FlagSet.Usage()
+		return exitUsage
+	default:
+		err = usageError{err}
+	}
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "carillon-bridge: %v\nSee carillon-bridge --help, or --help after a command.\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "carillon-bridge: %v\n", err)
+		return exitFailure
+	}
+}
+
+// A command is one invocation.
+type command struct {
+	stdout, stderr io.Writer
+	environ        []string
+}
+
+func (c *command) root() *ffcli.Command {
+	fs := flag.NewFlagSet("carillon-bridge", flag.ContinueOnError)
+	fs.SetOutput(c.stderr)
+	return &ffcli.Command{
+		Name:       "carillon-bridge",
+		ShortUsage: "carillon-bridge COMMAND [flags]",
+		FlagSet:    fs,
+		LongHelp: `Signs people in to cars and other devices without a keyboard by ringing their
+phone: it takes signed requests from an MQTT broker, asks an OpenID provider
+with CIBA, and answers with a token that only the device can open.
+
+EXAMPLE
+  With a certificate from carillon-pki and a client at the provider:
+    carillon-bridge serve \
+      --broker mq.example.com:8883 \
+      --cert bridge.crt --key bridge.key --roots carillon-root.crt \
+      --issuer https://op.example.com --client-id carillon --client-secret-file secret \
+      --db /var/lib/carillon/bridge.db
+
+  The same in a file, tried before it is used:
+    carillon-bridge check-config --config /etc/carillon/bridge.toml
+
+SETTINGS
+  Each flag can also be set in the environment, --client-id as
+  CARILLON_BRIDGE_CLIENT_ID, and in a TOML file named by --config, as
+  client-id = "...". A flag on the command line wins over the environment, and
+  that over the file. docs/bridge.md explains every one.
+
+  Exit status: 0 for success, 1 for a failure, 2 for wrong usage.`,
+		Subcommands: []*ffcli.Command{c.serveCommand(), c.checkCommand(), c.versionCommand()},
+		Exec: func(context.Context, []string) error {
+			if fs.NArg() > 0 {
+				return usagef("there is no command %q", fs.Arg(0))
+			}
+			fs.Usage()
+			return usagef("no command given")
+		},
+	}
+}
+
+func (c *command) serveCommand() *ffcli.Command {
+	s := new(settings)
+	return c.with(s, &ffcli.Command{
+		Name:      "serve",
+		ShortHelp: "serve the devices of one broker with one provider",
+		LongHelp: `Runs until it is interrupted (SIGINT, SIGTERM), then finishes what is on its way.
+It may be killed at any time: what matters is in --db, and the next start goes on
+with it. One process at a time uses a database file.
+
+Key files that do not exist are made, with mode 0600.`,
+		Exec: func(ctx context.Context, args []string) error {
+			if len(args) > 0 {
+				return usagef("serve takes no arguments, found %q", args[0])
+			}
+			return s.serve(ctx, c.stderr)
+		},
+	})
+}
+
+func (c *command) checkCommand() *ffcli.Command {
+	s := new(settings)
+	return c.with(s, &ffcli.Command{
+		Name:      "check-config",
+		ShortHelp: "say whether serve would accept these settings",
+		LongHelp: `Reads the settings and every file they name, connects to nobody and changes
+nothing.`,
+		Exec: func(_ context.Context, args []string) error {
+			if len(args) > 0 {
+				return usagef("check-config takes no arguments, found %q", args[0])
+			}
+			return s.check(c.stdout)
+		},
+	})
+}
+
+// with adds the settings to a command as its flags.
+func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
+	fs := flag.NewFlagSet(cmd.Name, flag.ContinueOnError)
+	fs.SetOutput(c.stderr)
+	s.define(fs)
+	if cmd.Name == "check-config" {
+		fs.BoolVar(&s.json, "json", false, "print the settings as JSON")
+	}
+	fs.String("config", "", "TOML `file` with the settings that are given nowhere else")
+	run := cmd.Exec
+	cmd.FlagSet = fs
+	cmd.ShortUsage = "carillon-bridge " + cmd.Name + " [flags]"
+	cmd.Options = []ff.Option{ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(fftoml.Parser)}
+	cmd.Exec = func(ctx context.Context, args []string) error { return run(ctx, args) }
+	// The environment is read from environ and not by ff, which knows only the
+	// process's own.
+	if err := setFromEnvironment(fs, c.environ); err != nil {
+		cmd.Exec = func(context.Context, []string) error { return err }
+	}
+	return cmd
+}
+
+func (c *command) versionCommand() *ffcli.Command {
+	fs := flag.NewFlagSet("version", flag.ContinueOnError)
+	fs.SetOutput(c.stderr)
+	asJSON := fs.Bool("json", false, "print it as JSON")
+	return &ffcli.Command{
+		Name:       "version",
+		ShortUsage: "carillon-bridge version [--json]",
+		ShortHelp:  "print which build this is",
+		FlagSet:    fs,
+		Exec: func(context.Context, []string) error {
+			version, goVersion := "unknown", ""
+			if info, ok := debug.ReadBuildInfo(); ok {
+				version, goVersion = info.Main.Version, info.GoVersion
+			}
+			if *asJSON {
+				return json.NewEncoder(c.stdout).Encode(map[string]string{"version": version, "go": goVersion})
+			}
+			_, err := fmt.Fprintf(c.stdout, "carillon-bridge %s (%s)\n", version, goVersion)
+			return err
+		},
+	}
+}

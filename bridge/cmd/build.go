@@ -1,0 +1,241 @@
+package cmd
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/carillon-iot/carillon/bridge"
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/broker/link"
+	"github.com/carillon-iot/carillon/pki/enroll"
+	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// parts are the dependencies that the settings name, before anybody is connected
+// to and anything is written.
+type parts struct {
+	files   *mtls.Files
+	cert    *tls.Certificate
+	self    mtls.Identity
+	roots   *x509.CertPool
+	devices *x509.CertPool
+	client  *ciba.Client
+	config  bridge.Config // without Store, SealKeys, Revoked and Publisher
+}
+
+// require names the first setting that is missing.
+func (s *settings) require() error {
+	for _, f := range []struct{ name, value, what string }{
+		{"broker", s.broker, "host:port of the MQTT broker"},
+		{"cert", s.cert, "PEM file with the bridge's certificate"},
+		{"key", s.key, "PEM file with its key"},
+		{"roots", s.roots, "PEM file with the roots of the broker's certificate"},
+		{"issuer", s.issuer, "issuer URL of the OpenID provider"},
+		{"client-id", s.clientID, "the bridge's name at the provider"},
+		{"db", s.db, "SQLite file"},
+	} {
+		if f.value == "" {
+			return usagef("--%s is missing: %s", f.name, f.what)
+		}
+	}
+	if _, _, err := net.SplitHostPort(s.broker); err != nil {
+		return usagef("--broker is %q, want host:port", s.broker)
+	}
+	return nil
+}
+
+// build turns settings into parts.
+func (s *settings) build(log *slog.Logger) (*parts, error) {
+	if err := s.require(); err != nil {
+		return nil, err
+	}
+	p := &parts{files: &mtls.Files{CertFile: s.cert, KeyFile: s.key, Logger: log}}
+	var err error
+	if p.config.Policy, err = s.buildPolicy(); err != nil {
+		return nil, err
+	}
+	if err := s.buildIdentity(p); err != nil {
+		return nil, err
+	}
+	if p.roots, err = pool("--roots", s.roots); err != nil {
+		return nil, err
+	}
+	p.devices = p.roots
+	if s.deviceRoots != "" {
+		if p.devices, err = pool("--device-roots", s.deviceRoots); err != nil {
+			return nil, err
+		}
+	}
+	if p.client, err = s.buildClient(); err != nil {
+		return nil, err
+	}
+	signer := &signerCache{certificate: p.files.Certificate}
+	p.config.Signer = signer.get
+	p.config.Devices = p.devices
+	p.config.Provider = p.client
+	p.config.Issuer = s.issuer
+	p.config.PurposeParameter = s.purposeParameter
+	p.config.Limits = s.limits
+	p.config.Logger = log
+	return p, nil
+}
+
+// buildIdentity reads the bridge's certificate and makes sure that it is one of
+// a bridge.
+func (s *settings) buildIdentity(p *parts) (err error) {
+	if p.cert, err = p.files.Load(); err != nil {
+		return fmt.Errorf("--cert, --key: %w", err)
+	}
+	if p.self, err = mtls.IdentityOf(p.cert.Leaf); err != nil {
+		return fmt.Errorf("--cert: %w", err)
+	}
+	if p.self.Role != mtls.RoleBridge {
+		return fmt.Errorf("--cert: %q is a certificate of %s, want one of the role %q", s.cert, p.self, mtls.RoleBridge)
+	}
+	if _, err := newSigner(p.cert); err != nil {
+		return fmt.Errorf("--cert, --key: %w", err)
+	}
+	return nil
+}
+
+func pool(flagName, path string) (*x509.CertPool, error) {
+	certs, err := mtls.ReadCertificates(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flagName, err)
+	}
+	return mtls.Pool(certs...), nil
+}
+
+func (s *settings) buildClient() (*ciba.Client, error) {
+	auth, err := s.buildAuth()
+	if err != nil {
+		return nil, err
+	}
+	var tlsConfig *tls.Config
+	if s.providerRoots != "" {
+		roots, err := pool("--provider-roots", s.providerRoots)
+		if err != nil {
+			return nil, err
+		}
+		tlsConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	client, err := ciba.New(ciba.Config{
+		Issuer:            s.issuer,
+		ClientID:          s.clientID,
+		Auth:              auth,
+		HTTPClient:        ciba.NewHTTPClient(tlsConfig),
+		IDTokenAlgs:       commas(s.idTokenAlgs),
+		InsecureAllowHTTP: s.insecureHTTP,
+	})
+	if err != nil {
+		return nil, usagef("provider: %w", err)
+	}
+	return client, nil
+}
+
+func (s *settings) buildAuth() (ciba.Authenticator, error) {
+	switch {
+	case (s.clientSecretFile == "") == (s.clientKey == ""):
+		return nil, usagef("--client-secret-file and --client-key: exactly one of them is required")
+	case s.clientKey != "":
+		key, err := (&mtls.Files{KeyFile: s.clientKey}).LoadKey()
+		if err != nil {
+			return nil, fmt.Errorf("--client-key: %w", err)
+		}
+		auth, err := ciba.PrivateKeyJWT(ciba.PrivateKey{Signer: key, KeyID: s.clientKeyID, Algorithm: s.clientKeyAlg})
+		if err != nil {
+			return nil, fmt.Errorf("--client-key: %w", err)
+		}
+		return auth, nil
+	}
+	secret, err := os.ReadFile(s.clientSecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("--client-secret-file: %w", err)
+	}
+	secret = bytes.TrimRight(secret, "\r\n")
+	if len(secret) == 0 {
+		return nil, fmt.Errorf("--client-secret-file: %q is empty", s.clientSecretFile)
+	}
+	switch s.clientAuth {
+	case "basic":
+		return ciba.ClientSecretBasic(string(secret)), nil
+	case "post":
+		return ciba.ClientSecretPost(string(secret)), nil
+	}
+	return nil, usagef("--client-auth is %q, want \"basic\" or \"post\"", s.clientAuth)
+}
+
+// openKeys reads the key files, and makes those that do not exist.
+func (s *settings) openKeys(log *slog.Logger) (*store.Keyring, []*schemas.SealKey, error) {
+	path := s.beside(s.storeKey, ".key")
+	data, err := readOrMake(path, freshStoreKey, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--store-key: %w", err)
+	}
+	ring, err := parseStoreKeys(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--store-key: %q: %w", path, err)
+	}
+	path = s.beside(s.sealKey, ".seal")
+	if data, err = readOrMake(path, freshSealKey, log); err != nil {
+		return nil, nil, fmt.Errorf("--seal-key: %w", err)
+	}
+	sealKeys, err := parseSealKeys(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--seal-key: %q: %w", path, err)
+	}
+	return ring, sealKeys, nil
+}
+
+// newLink returns the connection to the broker, over which the bridge is to
+// hear from devices.
+func (s *settings) newLink(p *parts, handle func(topic string, payload []byte), log *slog.Logger) (*link.Link, error) {
+	host, _, _ := net.SplitHostPort(s.broker) // checked by require
+	if s.brokerName != "" {
+		host = s.brokerName
+	}
+	return link.New(link.Config{
+		Dial:      link.TLSDialer(s.broker, mtls.ClientConfig(p.roots, p.files.Certificate, host)),
+		ClientID:  link.ClientID(p.self),
+		Subscribe: []string{schemas.UpFilter},
+		Handler:   handle,
+		OnUp:      func() { log.Info("connected to the broker", "broker", s.broker) },
+		Logger:    log,
+	})
+}
+
+// newAuthority returns the client of the authority and the list of what it has
+// revoked; nil if none is configured.
+func (s *settings) newAuthority(p *parts, log *slog.Logger) (*enroll.Renewer, *mtls.RevocationList, error) {
+	if s.authority == "" {
+		return nil, nil, nil
+	}
+	client := &enroll.Client{URL: s.authority, Roots: p.roots}
+	chain, err := chainOf(p.cert)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--cert: %w", err)
+	}
+	if len(chain) < 2 {
+		return nil, nil, fmt.Errorf("--cert: %q has no issuer after the bridge's certificate, so no revocation list could be verified", s.cert)
+	}
+	list, err := mtls.NewRevocationList(mtls.RevocationConfig{Source: client.CRL, Issuers: chain[1:], Logger: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &enroll.Renewer{Client: client, Certificate: p.files.Certificate, Store: p.files.Store, Logger: log}, list, nil
+}
+
+func commas(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}

@@ -1,0 +1,89 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/carillon-iot/carillon/bridge"
+	"github.com/carillon-iot/carillon/bridge/store"
+	"golang.org/x/sync/errgroup"
+)
+
+// logger returns a logger as configured.
+func (s *settings) logger(to io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return nil, usagef("--log-level is %q, want debug, info, warn or error", s.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(to, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(to, opts)), nil
+	}
+	return nil, usagef("--log-format is %q, want text or json", s.logFormat)
+}
+
+// serve runs a bridge until ctx is done.
+func (s *settings) serve(ctx context.Context, logTo io.Writer) error {
+	log, err := s.logger(logTo)
+	if err != nil {
+		return err
+	}
+	p, err := s.build(log)
+	if err != nil {
+		return err
+	}
+	keys, sealKeys, err := s.openKeys(log)
+	if err != nil {
+		return err
+	}
+	p.config.SealKeys = sealKeys
+	if p.config.Store, err = store.Open(ctx, store.Config{Path: s.db, Keys: keys}); err != nil {
+		return fmt.Errorf("--db: %w", err)
+	}
+	defer p.config.Store.Close()
+	return s.run(ctx, p, log)
+}
+
+// run connects the parts and works with them.
+func (s *settings) run(ctx context.Context, p *parts, log *slog.Logger) error {
+	renewer, revoked, err := s.newAuthority(p, log)
+	if err != nil {
+		return err
+	}
+	if revoked != nil {
+		p.config.Revoked = revoked.Revoked
+	}
+	var b *bridge.Bridge
+	l, err := s.newLink(p, func(topic string, payload []byte) { b.Handle(topic, payload) }, log)
+	if err != nil {
+		return usagef("--broker: %w", err)
+	}
+	p.config.Publisher = l
+	if b, err = bridge.New(p.config); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	if err := s.serveHealth(ctx, g, p.config.Store, l); err != nil {
+		return err
+	}
+	if renewer != nil {
+		g.Go(func() error { return renewer.Run(ctx) })
+		g.Go(func() error { return revoked.Run(ctx) })
+	}
+	// The link outlives the bridge, which publishes to the last.
+	linkCtx, stopLink := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer stopLink()
+		return b.Run(ctx)
+	})
+	g.Go(func() error { return l.Run(linkCtx) })
+	log.Info("carillon-bridge is running", "identity", p.self.String(), "broker", s.broker, "issuer", s.issuer, "db", s.db)
+	err = g.Wait()
+	log.Info("carillon-bridge has stopped", "stats", fmt.Sprintf("%+v", b.Stats()))
+	return err
+}

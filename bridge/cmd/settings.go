@@ -1,0 +1,162 @@
+package cmd
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/carillon-iot/carillon/bridge"
+	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// settings are what can be set, as text and numbers. docs/bridge.md is their
+// reference, and a test holds it to this.
+type settings struct {
+	broker, brokerName string
+	cert, key          string
+	roots, deviceRoots string
+	authority          string
+
+	issuer, clientID             string
+	clientSecretFile, clientAuth string
+	clientKey, clientKeyID       string
+	clientKeyAlg                 string
+	providerRoots, idTokenAlgs   string
+	purposeParameter             string
+	insecureHTTP                 bool
+
+	db, storeKey, sealKey string
+
+	scopes, moving      string
+	policy              policy.Policy // but for scopes and moving
+	limits              bridge.Limits
+	health              string
+	logLevel, logFormat string
+	json                bool // of check-config
+}
+
+func (s *settings) define(fs *flag.FlagSet) {
+	s.defineBroker(fs)
+	s.defineProvider(fs)
+	s.definePolicy(fs)
+	fs.StringVar(&s.db, "db", "bridge.db", "SQLite `file` with all state; made if it does not exist")
+	fs.StringVar(&s.storeKey, "store-key", "", "`file` with the keys that encrypt secrets in --db; empty: that of --db with the ending .key; made if it does not exist")
+	fs.StringVar(&s.sealKey, "seal-key", "", "`file` with the keys to which devices seal hints; empty: that of --db with the ending .seal; made if it does not exist")
+	fs.IntVar(&s.limits.Open, "max-open", 1_000_000, "sign-ins that wait for a person, at most")
+	fs.IntVar(&s.limits.Calls, "max-calls", 128, "authentication requests at the provider at the same time, at most")
+	fs.IntVar(&s.limits.Polls, "max-polls", 256, "polls at the provider at the same time, at most; a provider that holds polls needs one for each sign-in")
+	fs.StringVar(&s.health, "health", "", "`address` of /healthz and /readyz, such as :8080; empty: none")
+	fs.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&s.logFormat, "log-format", "text", "text or json")
+}
+
+func (s *settings) defineBroker(fs *flag.FlagSet) {
+	fs.StringVar(&s.broker, "broker", "", "`host:port` of the MQTT broker, TLS (required)")
+	fs.StringVar(&s.brokerName, "broker-name", "", "name in the broker's certificate; empty: the host of --broker")
+	fs.StringVar(&s.cert, "cert", "", "PEM `file` with the bridge's certificate and its issuers (required); read again when it changes")
+	fs.StringVar(&s.key, "key", "", "PEM `file` with its key (required)")
+	fs.StringVar(&s.roots, "roots", "", "PEM `file` with the roots of the broker's certificate (required)")
+	fs.StringVar(&s.deviceRoots, "device-roots", "", "PEM `file` with the roots of the devices' certificates; empty: --roots")
+	fs.StringVar(&s.authority, "authority", "", "`URL` of the authority: the bridge's certificate is renewed there, and revoked devices are asked for; empty: neither")
+}
+
+func (s *settings) defineProvider(fs *flag.FlagSet) {
+	fs.StringVar(&s.issuer, "issuer", "", "issuer `URL` of the OpenID provider, exactly as its ID tokens say it (required)")
+	fs.StringVar(&s.clientID, "client-id", "", "the bridge's name at the provider (required)")
+	fs.StringVar(&s.clientSecretFile, "client-secret-file", "", "`file` with the client secret; this or --client-key is required")
+	fs.StringVar(&s.clientAuth, "client-auth", "basic", "how the secret is sent: basic or post")
+	fs.StringVar(&s.clientKey, "client-key", "", "PEM `file` with the key of private_key_jwt")
+	fs.StringVar(&s.clientKeyID, "client-key-id", "", "its kid at the provider; empty: none")
+	fs.StringVar(&s.clientKeyAlg, "client-key-alg", "", "its algorithm; empty: PS256, ES256, ES384, ES512 or EdDSA, as the key is")
+	fs.StringVar(&s.providerRoots, "provider-roots", "", "PEM `file` with the roots of the provider's certificate; empty: those of the system")
+	fs.StringVar(&s.idTokenAlgs, "id-token-algs", "", "signature algorithms accepted in ID tokens, with commas; empty: every asymmetric one")
+	fs.StringVar(&s.purposeParameter, "purpose-parameter", "", "parameter that tells the provider what a sign-in is for, such as request_context; empty: it is not told")
+	fs.BoolVar(&s.insecureHTTP, "insecure-http", false, "permit a provider on this machine without TLS, for tests")
+}
+
+func (s *settings) definePolicy(fs *flag.FlagSet) {
+	p := &s.policy
+	*p = policy.Default()
+	fs.StringVar(&s.scopes, "scopes", "", "scopes by kind of device, such as \"car=seat,climate till=pay\"; empty: every kind may ask for everything")
+	fs.StringVar(&s.moving, "moving", string(p.Moving), "who may ask in a moving vehicle: allowed, not-driver or refused")
+	fs.DurationVar(&p.MinExpiry, "min-expiry", p.MinExpiry, "shortest time for which a phone rings")
+	fs.DurationVar(&p.MaxExpiry, "max-expiry", p.MaxExpiry, "longest time for which a phone rings")
+	fs.DurationVar(&p.DefaultExpiry, "expiry", p.DefaultExpiry, "time for which it rings where the device does not say")
+	fs.IntVar(&p.MaxPurpose, "max-purpose", p.MaxPurpose, "longest text that says what a sign-in is for, bytes")
+	for _, q := range []struct {
+		name string
+		rate *policy.Rate
+	}{{"device", &p.PerDevice}, {"person", &p.PerPerson}, {"provider", &p.PerProvider}} {
+		fs.IntVar(&q.rate.Burst, q.name+"-burst", q.rate.Burst, "pushes at once for one "+q.name+"; 0: no limit")
+		fs.DurationVar(&q.rate.Every, q.name+"-every", q.rate.Every, "time after which there is one more; 0: no limit")
+	}
+	fs.DurationVar(&p.CoolDown.First, "cool-down", p.CoolDown.First, "pause after a denial, for that person on that device; it doubles with each further one; 0: none")
+	fs.DurationVar(&p.CoolDown.Max, "cool-down-max", p.CoolDown.Max, "longest such pause")
+}
+
+// setFromEnvironment sets flags from CARILLON_BRIDGE_<FLAG>.
+func setFromEnvironment(fs *flag.FlagSet, environ []string) error {
+	values := make(map[string]string)
+	for _, e := range environ {
+		if name, value, ok := strings.Cut(e, "="); ok && value != "" {
+			values[name] = value
+		}
+	}
+	var failed error
+	fs.VisitAll(func(f *flag.Flag) {
+		name := "CARILLON_BRIDGE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value, ok := values[name]; ok && failed == nil {
+			if err := fs.Set(f.Name, value); err != nil {
+				failed = usagef("environment: %s=%q: %w", name, value, err)
+			}
+		}
+	})
+	return failed
+}
+
+// buildPolicy returns the policy with the settings that are text.
+func (s *settings) buildPolicy() (policy.Policy, error) {
+	p := s.policy
+	p.Moving = policy.Moving(s.moving)
+	scopes, err := parseScopes(s.scopes)
+	if err != nil {
+		return p, usagef("--scopes: %w", err)
+	}
+	p.Scopes = scopes
+	if err := p.Validate(); err != nil {
+		return p, usagef("policy: %w", err)
+	}
+	return p, nil
+}
+
+// parseScopes reads "car=seat,climate till=pay"; nil for "".
+func parseScopes(text string) (map[schemas.DeviceKind][]string, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	all := make(map[schemas.DeviceKind][]string)
+	for _, field := range strings.Fields(text) {
+		name, list, ok := strings.Cut(field, "=")
+		if !ok {
+			return nil, fmt.Errorf("found %q, want kind=scope,scope", field)
+		}
+		kind, err := schemas.ParseDeviceKind(name)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := all[kind]; twice {
+			return nil, fmt.Errorf("found %q twice", name)
+		}
+		all[kind] = strings.Split(list, ",")
+	}
+	return all, nil
+}
+
+// beside returns path, or that of the database with another ending.
+func (s *settings) beside(path, ending string) string {
+	if path != "" {
+		return path
+	}
+	return strings.TrimSuffix(s.db, ".db") + ending
+}
