@@ -60,6 +60,8 @@ func newAuthority(t *testing.T) *authority {
 	a.rawRoot = a.Root.Raw
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /root/{sha}", func(w http.ResponseWriter, _ *http.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		reply(w, http.StatusOK, map[string]string{"ca": pemOf(a.rawRoot)})
 	})
 	mux.HandleFunc("POST /sign", a.sign)
@@ -141,6 +143,13 @@ func (a *authority) called(path string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.calls[path]
+}
+
+// asked is the last certificate request.
+func (a *authority) asked() *x509.CertificateRequest {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.csr
 }
 
 func (a *authority) fingerprint() string {

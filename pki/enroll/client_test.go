@@ -60,7 +60,10 @@ func TestRoot(t *testing.T) {
 			_, err := c.Root(t.Context(), f)
 			wantError(t, "malformed fingerprint "+f, err, "64 hex digits")
 		}
-		a.rawRoot = mtlstest.New(t).Root.Raw
+		stranger := mtlstest.New(t).Root.Raw
+		a.mu.Lock()
+		a.rawRoot = stranger
+		a.mu.Unlock()
 		_, err := c.Root(t.Context(), a.fingerprint())
 		wantError(t, "root of another", err, "another authority")
 		a.answer(func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, map[string]string{}) })
@@ -80,7 +83,7 @@ func TestEnroll(t *testing.T) {
 		if len(chain) != 2 || !chain[0].PublicKey.(*ecdsa.PublicKey).Equal(key.Public()) {
 			t.Errorf("chain of %d for another key", len(chain))
 		}
-		csr := a.csr
+		csr := a.asked()
 		if csr.Subject.CommonName != "x1" || len(csr.URIs) != 1 || csr.URIs[0].String() != "urn:carillon:device:x1" ||
 			len(csr.DNSNames) != 1 || csr.DNSNames[0] != "x1.example.com" ||
 			len(csr.IPAddresses) != 1 || !csr.IPAddresses[0].Equal(net.IPv4(192, 0, 2, 1)) {
@@ -94,7 +97,7 @@ func TestEnroll(t *testing.T) {
 		if _, err := a.client().Enroll(t.Context(), a.token("x2", map[string]any{"sans": nil}), key); err != nil {
 			t.Fatal(err)
 		}
-		if csr := a.csr; len(csr.DNSNames) != 1 || csr.DNSNames[0] != "x2" {
+		if csr := a.asked(); len(csr.DNSNames) != 1 || csr.DNSNames[0] != "x2" {
 			t.Errorf("the request asks for %v, want the subject", csr.DNSNames)
 		}
 	})
@@ -116,7 +119,7 @@ func TestEnrollBoundToken(t *testing.T) {
 		if _, err := a.client().EnrollRequest(t.Context(), bound, csr); err != nil {
 			t.Error(err)
 		}
-		if !bytes.Equal(a.csr.Raw, csr) {
+		if !bytes.Equal(a.asked().Raw, csr) {
 			t.Error("the request was changed on its way")
 		}
 		_, err = enroll.NewRequest(mtls.Identity{Role: mtls.RoleDevice, ID: "X 1"}, nil, key)
@@ -155,7 +158,9 @@ func TestEnrollRefusesAnswers(t *testing.T) {
 				w.WriteHeader(502)
 				_, _ = io.WriteString(w, "<html><script>")
 			}},
-			{"text", []string{"429", `"slow down\n\x1b[31m"`}, 429, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "slow down\n\x1b[31m", 429) }},
+			{"text", []string{"429", `"slow down\n\x1b[31m"`}, 429, func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "slow down\n\x1b[31m", http.StatusTooManyRequests)
+			}},
 			{"redirect", []string{"307", "not followed", "elsewhere"}, 307, func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "https://elsewhere.example.com/sign", http.StatusTemporaryRedirect)
 			}},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ const day = 24 * time.Hour
 
 // device holds a certificate in memory and writes down what happens to it.
 type device struct {
+	mu      sync.Mutex // guards everything
 	cert    *tls.Certificate
 	full    bool // the disk
 	stored  []time.Time
@@ -29,9 +31,29 @@ type device struct {
 	log     bytes.Buffer
 }
 
-func (d *device) certificate() (*tls.Certificate, error) { return d.cert, nil }
+func (d *device) certificate() (*tls.Certificate, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cert, nil
+}
+
+// Write makes the device its own log.
+func (d *device) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.Write(p)
+}
+
+// look reads or changes the device while the renewer runs.
+func (d *device) look(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
 
 func (d *device) store(key crypto.Signer, chain []*x509.Certificate) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.offered = append(d.offered, chain)
 	if key != nil {
 		return errors.New("a renewal changed the key")
@@ -47,9 +69,14 @@ func (d *device) store(key crypto.Signer, chain []*x509.Certificate) error {
 	return nil
 }
 
+func (d *device) renewals() (n int) {
+	d.look(func() { n = len(d.stored) })
+	return n
+}
+
 // start runs a renewer until the test ends.
 func (d *device) start(t *testing.T, c *enroll.Client) *enroll.Renewer {
-	r := &enroll.Renewer{Client: c, Certificate: d.certificate, Store: d.store, Logger: slog.New(slog.NewTextHandler(&d.log, nil))}
+	r := &enroll.Renewer{Client: c, Certificate: d.certificate, Store: d.store, Logger: slog.New(slog.NewTextHandler(d, nil))}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -73,22 +100,25 @@ func TestRenewerInTime(t *testing.T) {
 		begin := time.Now()
 		r := d.start(t, a.client())
 		time.Sleep(36 * day)
-		if len(d.stored) != 0 {
-			t.Fatalf("renewed after %v of 60 days", d.stored[0].Sub(begin))
-		}
-		if s := r.Status(); !s.NotAfter.Equal(d.cert.Leaf.NotAfter) || s.Due.Sub(begin) < 37*day-time.Hour || s.Due.Sub(begin) > 40*day {
+		d.look(func() {
+			if len(d.stored) != 0 {
+				t.Fatalf("renewed after %v of 60 days", d.stored[0].Sub(begin))
+			}
+		})
+		if s := r.Status(); !s.NotAfter.Equal(begin.Add(60*day)) || s.Due.Sub(begin) < 37*day-time.Hour || s.Due.Sub(begin) > 40*day {
 			t.Errorf("status %+v, want it due between day 37 and 40", s)
 		}
 		time.Sleep(4*day + 2*time.Hour)
-		if len(d.stored) != 1 {
-			t.Fatalf("%d renewals by day 40, want 1", len(d.stored))
+		if n := d.renewals(); n != 1 {
+			t.Fatalf("%d renewals by day 40, want 1", n)
 		}
 		time.Sleep(360 * day)
-		if n := len(d.stored); n < 9 || n > 11 {
+		n := d.renewals()
+		if n < 9 || n > 11 {
 			t.Errorf("%d renewals in 400 days, want about 10", n)
 		}
-		if s := r.Status(); s.Renewals != len(d.stored) || s.Err != nil {
-			t.Errorf("status %+v after %d renewals", s, len(d.stored))
+		if s := r.Status(); s.Renewals != n || s.Err != nil {
+			t.Errorf("status %+v after %d renewals", s, n)
 		}
 	})
 }
@@ -118,13 +148,15 @@ func TestRenewerAuthorityDown(t *testing.T) {
 		if s := r.Status(); s.Err == nil || !strings.Contains(s.Err.Error(), "connection refused") {
 			t.Errorf("status %+v, want the reason", s)
 		}
-		if n := strings.Count(d.log.String(), "not renewed"); n < 10*20 || n > 14*30 {
-			t.Errorf("%d attempts in 10 days, want about one an hour", n)
-		}
+		d.look(func() {
+			if n := strings.Count(d.log.String(), "not renewed"); n < 10*20 || n > 14*30 {
+				t.Errorf("%d attempts in 10 days, want about one an hour", n)
+			}
+		})
 		a.setDown(false)
 		time.Sleep(2 * time.Hour)
-		if len(d.stored) != 1 || r.Status().Err != nil {
-			t.Errorf("%d renewals after the authority came back, %v", len(d.stored), r.Status().Err)
+		if n := d.renewals(); n != 1 || r.Status().Err != nil {
+			t.Errorf("%d renewals after the authority came back, %v", n, r.Status().Err)
 		}
 	})
 }
@@ -157,14 +189,16 @@ func TestRenewerDiskFull(t *testing.T) {
 		time.Sleep(45 * day)
 		d.start(t, a.client())
 		time.Sleep(time.Hour)
-		d.full = false
+		d.look(func() { d.full = false })
 		time.Sleep(2 * time.Hour)
 		if n := a.called("/renew"); n != 1 {
 			t.Errorf("%d certificates issued, want 1", n)
 		}
-		if len(d.stored) != 1 || len(d.offered) < 3 || d.cert.Leaf != d.offered[0][0] {
-			t.Errorf("stored %d times, offered %d times", len(d.stored), len(d.offered))
-		}
+		d.look(func() {
+			if len(d.stored) != 1 || len(d.offered) < 3 || d.cert.Leaf != d.offered[0][0] {
+				t.Errorf("stored %d times, offered %d times", len(d.stored), len(d.offered))
+			}
+		})
 	})
 }
 
@@ -188,8 +222,8 @@ func TestRenewerFutureClock(t *testing.T) {
 		if n := a.called("/renew"); n != 1 {
 			t.Errorf("%d calls in 10 days, want 1", n)
 		}
-		if len(d.stored) != 1 {
-			t.Errorf("%d renewals in 10 days of a life of 60, want the one", len(d.stored))
+		if n := d.renewals(); n != 1 {
+			t.Errorf("%d renewals in 10 days of a life of 60, want the one", n)
 		}
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"math/big"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +24,34 @@ import (
 
 // source is an authority that can be down.
 type source struct {
-	der   []byte
-	err   error
-	calls int
+	mu  sync.Mutex // guards everything
+	der []byte
+	err error
+	log bytes.Buffer // of the list
 }
 
 func (s *source) fetch(context.Context) ([]byte, error) {
-	s.calls++
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.der, s.err
+}
+
+func (s *source) answer(der []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.der, s.err = der, err
+}
+
+func (s *source) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(p)
+}
+
+func (s *source) logged() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
 }
 
 func newList(t *testing.T, ca *mtlstest.Authority, s *source, change func(*mtls.RevocationConfig)) *mtls.RevocationList {
@@ -54,12 +76,11 @@ func TestRevocationList(t *testing.T) {
 		ca := mtlstest.New(t)
 		x1, x2 := ca.Device("x1").Leaf, ca.Device("x2").Leaf
 		src := &source{err: errors.New("authority is down")}
-		var log bytes.Buffer
-		changes := 0
+		var changes atomic.Int32
 		list := newList(t, ca, src, func(c *mtls.RevocationConfig) {
 			c.Every = 10 * time.Second
-			c.OnChange = func() { changes++ }
-			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			c.OnChange = func() { changes.Add(1) }
+			c.Logger = slog.New(slog.NewTextHandler(src, nil))
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -69,33 +90,33 @@ func TestRevocationList(t *testing.T) {
 		if s := list.Status(); s.Loaded() || !s.Stale(time.Now()) || s.Age(time.Now()) >= 0 || s.Err == nil {
 			t.Errorf("status before the first list: %+v", s)
 		}
-		if n := strings.Count(log.String(), "cannot refresh"); n != 1 {
-			t.Errorf("%d complaints in a minute, want 1:\n%s", n, &log)
+		if n := strings.Count(src.logged(), "cannot refresh"); n != 1 {
+			t.Errorf("%d complaints in a minute, want 1:\n%s", n, src.logged())
 		}
 
-		src.der, src.err = ca.CRL(), nil
+		src.answer(ca.CRL(), nil)
 		time.Sleep(11 * time.Second)
 		if s := list.Status(); !s.Loaded() || s.Stale(time.Now()) || s.Age(time.Now()) > 10*time.Second || s.Err != nil || s.Entries != 0 {
 			t.Errorf("status after the first list: %+v", s)
 		}
-		if list.Revoked(x1) || changes != 0 {
-			t.Errorf("revoked out of nothing, %d changes", changes)
+		if list.Revoked(x1) || changes.Load() != 0 {
+			t.Errorf("revoked out of nothing, %d changes", changes.Load())
 		}
 
 		ca.Revoke(x1)
-		src.der = ca.CRL()
+		src.answer(ca.CRL(), nil)
 		time.Sleep(11 * time.Second)
-		if !list.Revoked(x1) || list.Revoked(x2) || changes != 1 {
-			t.Errorf("revoked x1 %v, x2 %v, %d changes", list.Revoked(x1), list.Revoked(x2), changes)
+		if !list.Revoked(x1) || list.Revoked(x2) || changes.Load() != 1 {
+			t.Errorf("revoked x1 %v, x2 %v, %d changes", list.Revoked(x1), list.Revoked(x2), changes.Load())
 		}
-		src.der = ca.CRL() // nothing new in it
+		src.answer(ca.CRL(), nil) // nothing new in it
 		time.Sleep(11 * time.Second)
-		if changes != 1 {
-			t.Errorf("%d changes, want 1", changes)
+		if changes.Load() != 1 {
+			t.Errorf("%d changes, want 1", changes.Load())
 		}
 
 		// The authority is down for longer than its list is good.
-		src.err = errors.New("authority is down")
+		src.answer(nil, errors.New("authority is down"))
 		time.Sleep(25 * time.Hour)
 		if s := list.Status(); !list.Revoked(x1) || !s.Stale(time.Now()) || s.Age(time.Now()) < 24*time.Hour {
 			t.Errorf("revoked %v, status %+v", list.Revoked(x1), s)
