@@ -99,13 +99,20 @@ func RequireRole(cfg *tls.Config, roles ...Role) *tls.Config {
 // later. So a certificate is never refused as "not yet valid", which a server
 // must have obtained from the future to exploit, and is still refused as
 // expired when now says so.
+//
+// Cfg should have its ServerName: one that is filled in later, by a dialer, is
+// known here only if it is a DNS name, and a handshake without one fails.
 func TolerateClock(cfg *tls.Config, now func() time.Time) *tls.Config {
 	if now == nil {
 		now = time.Now
 	}
 	serverName, roots := cfg.ServerName, cfg.RootCAs
 	cfg = verifyFirst(cfg, func(state tls.ConnectionState) error {
-		return verifyServer(state.PeerCertificates, serverName, roots, now())
+		name := serverName
+		if name == "" {
+			name = state.ServerName // what a dialer has filled in, unless it is an address
+		}
+		return verifyServer(state.PeerCertificates, name, roots, now())
 	})
 	// Not a dropped check: verifyServer makes the same ones, with another time.
 	// crypto/tls has no hook that sees the chain before it asks for the time.
@@ -115,7 +122,7 @@ func TolerateClock(cfg *tls.Config, now func() time.Time) *tls.Config {
 
 func verifyServer(chain []*x509.Certificate, serverName string, roots *x509.CertPool, at time.Time) error {
 	if serverName == "" {
-		return errors.New("the TLS configuration names no server to verify")
+		return errors.New("no server name to verify: set ServerName before mtls.TolerateClock")
 	}
 	if roots == nil || len(chain) == 0 {
 		return errors.New("no roots or no server certificate to verify")

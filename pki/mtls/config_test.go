@@ -193,6 +193,14 @@ func TestTolerateClock(t *testing.T) {
 		if _, cerr, _ := handshake(noName, server); cerr == nil {
 			t.Error("a configuration without a server name verified nothing and said nothing")
 		}
+		noName.ServerName = host // as a dialer does
+		if _, cerr, serr := handshake(noName, server); cerr != nil || serr != nil {
+			t.Errorf("server name filled in later: %v, %v", cerr, serr)
+		}
+		noName.ServerName = "other.example.com"
+		if _, cerr, _ := handshake(noName, server); cerr == nil {
+			t.Error("another server name, filled in later, was not verified")
+		}
 		if got := mtls.Floor(wokeUp, cert.Leaf); !got.Equal(cert.Leaf.NotBefore) {
 			t.Errorf("Floor = %v, want the NotBefore %v", got, cert.Leaf.NotBefore)
 		}
