@@ -201,6 +201,34 @@ func TestStaticMetadata(t *testing.T) {
 	})
 }
 
+// TestOldIsBetterThanSlow: when metadata and keys are due again but do not come,
+// polls go on with the old ones.
+func TestOldIsBetterThanSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := quick()
+		once := func(n int) cibatest.Fault {
+			if n == 0 {
+				return nil
+			}
+			return cibatest.Hang()
+		}
+		op.Discovery, op.Keys = once, once
+		client := newClient(t, op)
+		if err := redeem(t, client); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		ack := ring(t, client, anna()) // waits for both in vain
+		start := time.Now()
+		if _, err := client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v, want 5s at most", took)
+		}
+	})
+}
+
 // TestIssuerWithPath: the well-known path comes after the issuer's own, with one
 // slash between (OpenID Connect Discovery section 4.1).
 func TestIssuerWithPath(t *testing.T) {
@@ -258,4 +286,6 @@ func TestMTLSAliases(t *testing.T) {
 	if _, err := client.RequestAuthentication(t.Context(), anna()); err != nil {
 		t.Error(err)
 	}
+	_, err := newClient(t, op).RequestAuthentication(t.Context(), anna())
+	wantClasses(t, err, ciba.ErrProtocol) // with a secret it goes to the plain endpoint, which is wrong here
 }
