@@ -53,8 +53,9 @@ type Limits struct {
 	SweepEvery time.Duration
 }
 
-// withDefaults fills in what is zero and refuses what cannot work.
-func (l Limits) withDefaults() (Limits, error) {
+// WithDefaults returns l with its defaults filled in, and an error that names each
+// limit that is out of range. New calls it.
+func (l Limits) WithDefaults() (Limits, error) {
 	err := errors.Join(
 		within("clients", &l.MaxClients, 50_000, 1, 10_000_000),
 		within("pending connections", &l.MaxPending, 1024, 1, 1_000_000),

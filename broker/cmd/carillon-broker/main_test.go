@@ -1,0 +1,341 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carillon-iot/carillon/broker/link"
+	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
+)
+
+// patience bounds what anything on this machine may take.
+const patience = 20 * time.Second
+
+func TestUsage(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{"bad.toml": "max-client = 1\n", "worse.toml": "max-clients = \"many\"\n", "no.toml": "= ="} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := []string{"serve", "--cert=c", "--key=k", "--roots=r"}
+	for name, c := range map[string]struct {
+		args []string
+		env  string
+		code int
+		want string
+	}{
+		"nothing":             {nil, "", 2, "USAGE"},
+		"help":                {[]string{"--help"}, "", 0, "COMMANDS"},
+		"help of serve":       {[]string{"serve", "-h"}, "", 0, "--max-clients number"},
+		"unknown command":     {[]string{"sevre"}, "", 2, `no command "sevre"`},
+		"unknown flag":        {[]string{"serve", "--lisen", "x"}, "", 2, "-lisen"},
+		"no certificate":      {[]string{"serve"}, "", 2, "--cert"},
+		"no key":              {[]string{"serve", "--cert=c"}, "", 2, "--key"},
+		"no roots":            {[]string{"serve", "--cert=c", "--key=k"}, "", 2, "--roots"},
+		"no revocations":      {files, "", 2, "no source of revocations"},
+		"both":                {append(files, "--crl=x", "--without-revocation"), "", 2, "contradicts"},
+		"argument":            {append(files, "--crl=x", "extra"), "", 2, `unexpected argument "extra"`},
+		"interval":            {append(files, "--crl=x", "--crl-every=-1s"), "", 2, "--crl-every is -1s"},
+		"limit":               {append(files, "--crl=x", "--max-keep-alive=24h"), "", 2, "longest keep alive is 24h0m0s, want 5s to 12h"},
+		"environment":         {append(files, "--crl=x"), "24h", 2, "longest keep alive"},
+		"flag over the rest":  {append(files, "--crl=x", "--max-keep-alive=1m"), "24h", 1, "open c"},
+		"unknown setting":     {append(files, "--config=bad.toml"), "", 2, `"max-client"`},
+		"bad setting":         {append(files, "--config=worse.toml"), "", 2, `"max-clients"`},
+		"no TOML":             {append(files, "--config=no.toml"), "", 2, "TOML"},
+		"no such config file": {append(files, "--config=none.toml"), "", 2, "none.toml"},
+		"no such certificate": {append(files, "--crl=x"), "", 1, "open c: no such file"},
+	} {
+		if c.env != "" {
+			t.Setenv("CARILLON_BROKER_MAX_KEEP_ALIVE", c.env)
+		} else {
+			os.Unsetenv("CARILLON_BROKER_MAX_KEEP_ALIVE")
+		}
+		var out, errs bytes.Buffer
+		code := run(t.Context(), c.args, &out, &errs)
+		if code != c.code || !strings.Contains(out.String()+errs.String(), c.want) {
+			t.Errorf("%s: exit status %d, want %d; output %q%q, want %q", name, code, c.code, &out, &errs, c.want)
+		}
+		if code == 0 && errs.Len() > 0 || code == 2 && out.Len() > 0 {
+			t.Errorf("%s: output on the wrong stream", name)
+		}
+	}
+}
+
+// program is the command, running.
+type program struct {
+	t         *testing.T
+	dir       string
+	authority *mtlstest.Authority
+	lines     chan map[string]any // of its log
+	stop      func() int          // returns the exit status
+}
+
+// start writes what an operator would and runs serve until the test ends.
+func start(t *testing.T, authority *mtlstest.Authority, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, dir: t.TempDir(), authority: authority, lines: make(chan map[string]any, 1000)}
+	p.writePEM("roots.pem", "CERTIFICATE", authority.Root.Raw)
+	p.store(authority.Broker("localhost", "127.0.0.1"))
+	p.writePEM("crl.pem", "X509 CRL", authority.CRL())
+	args = append([]string{"serve", "--log-json", "--listen=127.0.0.1:0", "--cert=" + p.path("broker.crt"), "--key=" + p.path("broker.key"),
+		"--roots=" + p.path("roots.pem")}, args...)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	logged, w := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, args, io.Discard, w)
+		w.Close()
+	}()
+	go p.readLog(logged)
+	p.stop = sync.OnceValue(func() int {
+		cancel()
+		return <-code
+	})
+	t.Cleanup(func() { p.stop() })
+	return p
+}
+
+func (p *program) readLog(r io.Reader) {
+	defer close(p.lines)
+	for dec := json.NewDecoder(r); ; {
+		var line map[string]any
+		if err := dec.Decode(&line); err != nil {
+			_, _ = io.Copy(io.Discard, r)
+			return
+		}
+		p.lines <- line
+	}
+}
+
+// said waits for a line of the log and returns one of its values.
+func (p *program) said(msg, key string) string {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("the program ended without saying %q", msg)
+			}
+			if line["msg"] == msg {
+				return fmt.Sprint(line[key])
+			}
+		case <-timeout:
+			p.t.Fatalf("the program does not say %q", msg)
+		}
+	}
+}
+
+func (p *program) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *program) writePEM(name, kind string, der []byte) {
+	p.t.Helper()
+	if err := mtls.WriteFile(p.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *program) store(cert *tls.Certificate) {
+	p.t.Helper()
+	var chain []*x509.Certificate
+	for _, der := range cert.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		chain = append(chain, c)
+	}
+	files := mtls.Files{CertFile: p.path("broker.crt"), KeyFile: p.path("broker.key")}
+	if err := files.Store(cert.PrivateKey.(crypto.Signer), chain); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *program) config(cert *tls.Certificate) *tls.Config {
+	return mtls.ClientConfig(p.authority.Roots(), mtls.Fixed(cert), "127.0.0.1")
+}
+
+// device connects a device and waits until it is up.
+func (p *program) device(addr, id string, cert *tls.Certificate) *link.Link {
+	p.t.Helper()
+	up := make(chan struct{}, 100)
+	l, err := link.New(link.Config{
+		Dial: link.TLSDialer(addr, p.config(cert)), ClientID: id, OnUp: func() { up <- struct{}{} },
+		MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	go l.Run(context.Background())
+	p.t.Cleanup(func() { l.Close() })
+	select {
+	case <-up:
+	case <-time.After(patience):
+		p.t.Fatalf("the device does not come up: %+v", l.Status())
+	}
+	return l
+}
+
+// eventually waits until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", patience, what)
+}
+
+func TestServe(t *testing.T) {
+	authority := mtlstest.New(t)
+	p := start(t, authority, "--metrics=127.0.0.1:0", "--crl="+filepath.Join(t.TempDir(), "none"), "--crl-optional")
+	addr := p.said("broker listening", "address")
+	metrics := "http://" + p.said("metrics listening", "address")
+	d := p.device(addr, "d1", authority.Device("d1"))
+	if err := d.Publish(t.Context(), "carillon/v1/d1/up", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	body := get(t, metrics+"/metrics")
+	for _, want := range []string{"\ncarillon_broker_devices 1\n", "\ncarillon_broker_messages_in_total 1\n", "\ncarillon_broker_revocations_age_seconds -1e-09\n"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("metrics lack %q:\n%s", want, body)
+		}
+	}
+	if get(t, metrics+"/healthz") != "ok\n" {
+		t.Error("not healthy")
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit status %d after an interrupt", code)
+	}
+	eventually(t, "the device notices the end", func() bool { return d.Status().State != link.Up })
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A certificate that is replaced on disk is shown to the next client; those who
+// are connected stay.
+func TestCertificateIsReloaded(t *testing.T) {
+	authority := mtlstest.New(t)
+	p := start(t, authority, "--without-revocation")
+	addr := p.said("broker listening", "address")
+	d := p.device(addr, "d1", authority.Device("d1"))
+	shown := func() string {
+		conn, err := tls.Dial("tcp", addr, p.config(authority.Device("d2")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	first := shown()
+	renewed := authority.Broker("localhost", "127.0.0.1")
+	p.store(renewed)
+	eventually(t, "the new certificate is shown", func() bool { return shown() != first })
+	if s := d.Status(); s.Connections != 1 {
+		t.Errorf("connected %d times", s.Connections)
+	}
+}
+
+// A revocation ends the session of a connected device and refuses it from then
+// on, whether the list is a file or on a server, in DER or in PEM.
+func TestRevocation(t *testing.T) {
+	for name, pemEncoded := range map[string]bool{"file": true, "server": false} {
+		t.Run(name, func(t *testing.T) {
+			authority := mtlstest.New(t)
+			where := filepath.Join(t.TempDir(), "crl.pem")
+			publish := func() {
+				der := authority.CRL()
+				if !pemEncoded {
+					return
+				}
+				if err := mtls.WriteFile(where, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !pemEncoded {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(authority.CRL()) }))
+				t.Cleanup(server.Close)
+				where = server.URL + "/crl"
+			}
+			publish()
+			p := start(t, authority, "--crl="+where, "--crl-every=20ms", "--sweep-every=1h")
+			addr := p.said("broker listening", "address")
+			cert := authority.Device("d1")
+			d, other := p.device(addr, "d1", cert), p.device(addr, "d2", authority.Device("d2"))
+			authority.Revoke(cert.Leaf)
+			publish()
+			eventually(t, "the revoked device is refused", func() bool {
+				s := d.Status()
+				return s.State != link.Up && s.Err != nil && strings.Contains(s.Err.Error(), "certificate")
+			})
+			if s := other.Status(); s.Connections != 1 || s.State != link.Up {
+				t.Errorf("another device: %+v", s)
+			}
+		})
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	authority := mtlstest.New(t)
+	foreign := mtlstest.New(t)
+	p := start(t, authority, "--without-revocation")
+	addr := p.said("broker listening", "address")
+	p.writePEM("foreign.pem", "X509 CRL", foreign.CRL())
+	p.writePEM("empty.pem", "CERTIFICATE REQUEST", nil)
+	base := []string{"serve", "--listen=127.0.0.1:0", "--cert=" + p.path("broker.crt"), "--key=" + p.path("broker.key"), "--roots=" + p.path("roots.pem")}
+	refused := httptest.NewServer(http.NotFoundHandler())
+	defer refused.Close()
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"address in use":         {[]string{"--listen=" + addr, "--without-revocation"}, "--listen"},
+		"metrics address in use": {[]string{"--metrics=" + addr, "--without-revocation"}, "--metrics"},
+		"another's list":         {[]string{"--crl=" + p.path("foreign.pem")}, "revocation list"},
+		"no list":                {[]string{"--crl=" + p.path("none.pem")}, "no such file"},
+		"not a list":             {[]string{"--crl=" + p.path("empty.pem")}, "X509 CRL"},
+		"no list on the server":  {[]string{"--crl=" + refused.URL}, "404"},
+		"no authority":           {[]string{"--authority=https://127.0.0.1:1"}, "revocation list"},
+		"roots":                  {[]string{"--without-revocation", "--roots=" + p.path("empty.pem")}, "--roots"},
+		"issuers":                {[]string{"--crl=" + p.path("crl.pem"), "--crl-issuers=" + p.path("empty.pem")}, "--crl-issuers"},
+		"key of another":         {[]string{"--without-revocation", "--key=" + p.path("roots.pem")}, "--cert, --key"},
+	} {
+		var out bytes.Buffer
+		code := run(t.Context(), append(base[:len(base):len(base)], c.args...), io.Discard, &out)
+		if code != 1 || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: exit status %d, output %q, want %q", name, code, &out, c.want)
+		}
+	}
+}
