@@ -168,34 +168,29 @@ func checkName(name string) error {
 // A record's file begins with a line that says what it is, which version of
 // this layout, and the CRC-32C and length of the rest.
 const (
-	headerFormat = "carillon-record 1 %08x %d\n"
-	maxHeader    = 48
+	headerStart = "carillon-record 1 "
+	maxHeader   = 48
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func frame(data []byte) []byte {
-	head := fmt.Sprintf(headerFormat, crc32.Checksum(data, castagnoli), len(data))
-	return append([]byte(head), data...)
+	return append([]byte(header(data)), data...)
+}
+
+func header(data []byte) string {
+	return fmt.Sprintf("%s%08x %d\n", headerStart, crc32.Checksum(data, castagnoli), len(data))
 }
 
 // unframe returns the record in a file, if it is whole.
 func unframe(file []byte) ([]byte, error) {
 	i := bytes.IndexByte(file, '\n')
-	if i < 0 || i >= maxHeader {
-		return nil, errors.New("not a record: no header line")
+	if i < 0 || i >= maxHeader || !strings.HasPrefix(string(file[:i]), headerStart) {
+		return nil, fmt.Errorf("does not begin with %q: not a record, or of another version", headerStart)
 	}
 	data := file[i+1:]
-	var sum uint32
-	var length int
-	if _, err := fmt.Sscanf(string(file[:i+1]), headerFormat, &sum, &length); err != nil {
-		return nil, fmt.Errorf("header %q is not of version 1", file[:i])
-	}
-	if length != len(data) {
-		return nil, fmt.Errorf("%d bytes follow the header, which says %d", len(data), length)
-	}
-	if crc32.Checksum(data, castagnoli) != sum {
-		return nil, errors.New("checksum does not match")
+	if want := header(data); string(file[:i+1]) != want {
+		return nil, fmt.Errorf("the header is %q, the %d bytes after it call for %q", file[:i], len(data), strings.TrimSpace(want))
 	}
 	return data, nil
 }

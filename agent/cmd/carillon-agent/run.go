@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/peterbourgon/ff/v3/ffcli"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/api"
+	"github.com/carillon-iot/carillon/agent/outbox"
+	"github.com/carillon-iot/carillon/agent/settings"
+	"github.com/carillon-iot/carillon/agent/vehicle"
+	"github.com/carillon-iot/carillon/broker/link"
+	"github.com/carillon-iot/carillon/pki/enroll"
+	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// place are the flags that say where the device's files are.
+type place struct {
+	dir, cert, key, roots string
+}
+
+func (p *place) define(fs *flag.FlagSet) {
+	fs.StringVar(&p.dir, "dir", "/var/lib/carillon-agent", "`directory` of the agent's files")
+	fs.StringVar(&p.cert, "cert", "", "`file` of the device's certificate chain (default device.crt in --dir)")
+	fs.StringVar(&p.key, "key", "", "`file` of its key (default device.key in --dir)")
+	fs.StringVar(&p.roots, "roots", "", "`file` of the fleet's root certificates (default roots.crt in --dir)")
+}
+
+// fill puts in what was not said.
+func (p *place) fill() {
+	for _, f := range []struct {
+		name *string
+		file string
+	}{{&p.cert, "device.crt"}, {&p.key, "device.key"}, {&p.roots, "roots.crt"}} {
+		if *f.name == "" {
+			*f.name = filepath.Join(p.dir, f.file)
+		}
+	}
+}
+
+type runFlags struct {
+	place
+	broker, brokerName, caURL string
+	settingsURL, settingsRoot string
+	device, vehicle, guest    string
+	socket, allow             string
+	logLevel                  string
+	logJSON                   bool
+}
+
+func (o *runFlags) define(fs *flag.FlagSet) {
+	o.place.define(fs)
+	fs.StringVar(&o.broker, "broker", "", "`host:port` of the MQTT broker; required")
+	fs.StringVar(&o.brokerName, "broker-name", "", "name in the broker's certificate (default the host of --broker)")
+	fs.StringVar(&o.caURL, "ca-url", "", "`URL` of the authority, to renew the certificate; none: it is renewed otherwise")
+	fs.StringVar(&o.settingsURL, "settings-url", "", "`URL` of the settings API; none: no settings are fetched")
+	fs.StringVar(&o.settingsRoot, "settings-roots", "", "`file` of the roots that verify it (default --roots)")
+	fs.StringVar(&o.device, "device", "car", "what stands in front of the person: car, till, kiosk, desk, call or thing")
+	fs.StringVar(&o.vehicle, "vehicle", "none", "what settings are applied to: none, or memory, a vehicle that only exists in memory")
+	fs.StringVar(&o.guest, "guest", "", "JSON `file` of paths and values for a seat on which nobody is signed in")
+	fs.StringVar(&o.socket, "socket", defaultSocket, "unix `socket` for local callers; none if empty")
+	fs.StringVar(&o.allow, "allow-uid", "", "user `ids` that may call, separated by commas (default the agent's own and 0)")
+	fs.StringVar(&o.logLevel, "log-level", "info", "least `level` of what is logged: debug, info, warn or error")
+	fs.BoolVar(&o.logJSON, "log-json", false, "log JSON, one object a line")
+}
+
+func (c *cli) runCommand() *ffcli.Command {
+	var o runFlags
+	return c.command(command{
+		name: "run", short: "Is the daemon.",
+		help: `Connects to the broker and signs in whom local callers ask for. It needs the
+certificate that enroll obtained. Everything it must not lose is in --dir; it may
+be killed at any time. It logs to standard error.
+
+EXAMPLE
+  carillon-agent run --broker mq.example.com:8883 --ca-url https://pki.example.com:9000`,
+		flags: o.define,
+		exec:  func(ctx context.Context, _ []string) error { return c.daemon(ctx, &o) },
+	})
+}
+
+// daemon is the agent with all its parts.
+func (c *cli) daemon(ctx context.Context, o *runFlags) error {
+	o.fill()
+	log, err := c.logger(o)
+	if err != nil {
+		return err
+	}
+	d, err := newDaemon(o, log)
+	if err != nil {
+		return err
+	}
+	defer d.store.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.agent.Run(ctx) })
+	group.Go(func() error { return d.link.Run(ctx) })
+	if d.renewer != nil {
+		group.Go(func() error { return d.renewer.Run(ctx) })
+	}
+	if o.socket != "" {
+		listener, err := api.Listen(o.socket)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return d.api.Serve(ctx, listener) })
+	}
+	log.Info("running", "device", d.agent.Device(), "broker", o.broker, "socket", o.socket, "version", version())
+	return group.Wait()
+}
+
+// parts are the daemon's.
+type parts struct {
+	agent   *agent.Agent
+	link    *link.Link
+	api     *api.Server
+	store   *outbox.Dir
+	renewer *enroll.Renewer // nil if the certificate is renewed otherwise
+}
+
+func newDaemon(o *runFlags, log *slog.Logger) (d *parts, err error) {
+	host, _, err := net.SplitHostPort(o.broker)
+	if err != nil {
+		return nil, usagef("--broker is %q, want host:port", o.broker)
+	}
+	if o.brokerName == "" {
+		o.brokerName = host
+	}
+	roots, err := mtls.ReadCertificates(o.roots)
+	if err != nil {
+		return nil, fmt.Errorf("%w (carillon-agent enroll writes it)", err)
+	}
+	files := &mtls.Files{CertFile: o.cert, KeyFile: o.key, Logger: log}
+	d = &parts{}
+	if d.store, err = outbox.Open(filepath.Join(o.dir, "outbox"), log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.store.Close()
+		}
+	}()
+	cfg := agent.Config{
+		Certificate: files.Certificate, Roots: mtls.Pool(roots...), Store: d.store, Logger: log,
+		// The link is made below, and its callbacks run when all is there.
+		Publisher: publisher(func(ctx context.Context, topic string, p []byte) error { return d.link.Publish(ctx, topic, p) }),
+	}
+	if err := o.equip(&cfg, d, roots); err != nil {
+		return nil, err
+	}
+	if d.agent, err = agent.New(cfg); err != nil {
+		return nil, err
+	}
+	tlsCfg := mtls.ClientConfig(cfg.Roots, files.Certificate, o.brokerName)
+	dial := &redialer{dial: link.TLSDialer(o.broker, mtls.RequireRole(mtls.TolerateClock(tlsCfg, d.agent.Now), mtls.RoleBroker))}
+	d.link, err = link.New(link.Config{
+		Dial: dial.Dial, ClientID: string(d.agent.Device()), Subscribe: []string{d.agent.DownTopic()},
+		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.caURL != "" {
+		d.renewer = &enroll.Renewer{
+			Client:      &enroll.Client{URL: o.caURL, Roots: cfg.Roots, Clock: d.agent.Time},
+			Certificate: files.Certificate, Store: files.Store, Logger: log,
+			Renewed: func([]*x509.Certificate) { dial.Again() },
+		}
+	}
+	uids, err := parseUIDs(o.allow)
+	if err != nil {
+		return nil, err
+	}
+	d.api, err = api.New(api.Config{Agent: d.agent, UIDs: uids, Logger: log})
+	return d, err
+}
+
+// equip gives the agent its device, vehicle and settings.
+func (o *runFlags) equip(cfg *agent.Config, d *parts, roots []*x509.Certificate) (err error) {
+	if cfg.Device, err = schemas.ParseDeviceKind(o.device); err != nil {
+		return usagef("--device: %w", err)
+	}
+	switch o.vehicle {
+	case "none":
+	case "memory":
+		cfg.Vehicle = vehicle.NewMemory(nil)
+	default:
+		return usagef("--vehicle is %q, want none or memory", o.vehicle)
+	}
+	if o.guest != "" {
+		data, err := os.ReadFile(o.guest)
+		if err != nil {
+			return err
+		}
+		if cfg.Guest, err = settings.ParseValues(data); err != nil {
+			return fmt.Errorf("guest profile %q: %w", o.guest, err)
+		}
+	}
+	if o.settingsURL == "" {
+		return nil
+	}
+	if o.settingsRoot != "" {
+		if roots, err = mtls.ReadCertificates(o.settingsRoot); err != nil {
+			return err
+		}
+	}
+	client, err := settings.NewHTTP(o.settingsURL, mtls.Pool(roots...), nowOf(d))
+	if err != nil {
+		return usagef("--settings-url: %w", err)
+	}
+	cfg.Settings = &settings.Client{URL: o.settingsURL, HTTP: client}
+	return nil
+}
+
+func parseUIDs(list string) (uids []int, err error) {
+	if list == "" {
+		return nil, nil
+	}
+	for s := range strings.SplitSeq(list, ",") {
+		uid, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || uid < 0 {
+			return nil, usagef("--allow-uid: %q is no user id", s)
+		}
+		uids = append(uids, uid)
+	}
+	return uids, nil
+}
+
+func (c *cli) logger(o *runFlags) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, usagef("--log-level is %q, want debug, info, warn or error", o.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if o.logJSON {
+		return slog.New(slog.NewJSONHandler(c.err, opts)), nil
+	}
+	return slog.New(slog.NewTextHandler(c.err, opts)), nil
+}
