@@ -3,6 +3,7 @@ package pki_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -358,4 +359,78 @@ func TestOwnCertificate(t *testing.T) {
 		_ = conn.Close()
 		t.Error("spoke TLS 1.2")
 	}
+}
+
+// A token key that may have leaked is replaced with openssl; what was enrolled
+// with it goes on, and what it signed is worth nothing.
+func TestReplaceTokenKey(t *testing.T) {
+	dir := t.TempDir()
+	w := serve(t, dir, nil)
+	e := w.enroll(device("x1"))
+	leaked := w.token(device("x2"), pki.TokenOptions{})
+	w.stop()
+
+	key := mtlstest.Key(t)
+	if err := (&mtls.Files{KeyFile: filepath.Join(dir, "tokens", "device.key")}).StoreKey(key); err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	if err := os.WriteFile(filepath.Join(dir, "tokens", "device.pub"), public, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	w = serve(t, dir, nil)
+	if _, err := w.renew(e); err != nil {
+		t.Errorf("renewal of what was enrolled with the old key: %v", err)
+	}
+	_, err = w.client.Enroll(t.Context(), leaked, mtlstest.Key(t))
+	wantError(t, "token of the old key", err, "401", "not one of this authority")
+	w.enroll(device("x2"))
+
+	// The serving machine need not have the private halves at all.
+	w.stop()
+	if err := os.Remove(filepath.Join(dir, "tokens", "device.key")); err != nil {
+		t.Fatal(err)
+	}
+	w = serve(t, dir, nil)
+	_, err = w.Token(device("x3"), pki.TokenOptions{})
+	wantError(t, "token without its key", err, "device.key")
+	w.enroll(bridge("b1"))
+}
+
+// A back-up that is older than a certificate: the certificate lives on, and can
+// be revoked by its holder's name.
+func TestRestoreAnOldBackup(t *testing.T) {
+	dir := t.TempDir()
+	w := serve(t, dir, nil)
+	old := w.enroll(device("x1"))
+	w.stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	w = serve(t, dir, nil)
+	newer := w.enroll(device("x2"))
+	last := w.relying()
+	if err := last.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+
+	time.Sleep(time.Until(last.Status().ThisUpdate.Add(time.Second))) // lists have whole seconds
+	w = serve(t, backup, nil)
+	renewed, err := w.renew(newer)
+	if err != nil {
+		t.Fatalf("certificate from after the back-up: %v", err)
+	}
+	if _, err := w.Revoke(t.Context(), device("x2"), pki.ReasonUnspecified, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.wantRevoked("after the restore", []enrolled{renewed}, []enrolled{old})
+	_, err = w.renew(newer)
+	wantError(t, "unknown certificate of a revoked holder", err, "401", "has been revoked")
 }
