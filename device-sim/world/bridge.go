@@ -2,89 +2,187 @@ package world
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"crypto/x509"
-	"github.com/carillon-iot/carillon/bridge"
-	"github.com/carillon-iot/carillon/bridge/ciba"
-	"github.com/carillon-iot/carillon/bridge/policy"
-	"github.com/carillon-iot/carillon/bridge/store"
-	"github.com/carillon-iot/carillon/broker/link"
+	"github.com/carillon-iot/carillon/bridge/cmd"
 	"github.com/carillon-iot/carillon/pki/mtls"
-	"github.com/carillon-iot/carillon/schemas"
 )
 
+// bridgeID names the bridge in its certificate.
 const bridgeID = "eu-1"
 
-type bridgePart struct{}
+// childArg, as the first argument, makes a process the bridge.
+const childArg = "bridge-process"
 
-// BridgeChild runs the bridge and returns its exit status if this process was
-// started to be one.
+// bridgePart is the bridge, run by its own command on a configuration file.
+type bridgePart struct {
+	config string // file
+	output *os.File
+
+	mu    sync.Mutex // guards the fields below
+	part  *part
+	child *os.Process // nil while it runs in this process, or not at all
+}
+
+// BridgeChild runs the bridge and returns its exit status, if the arguments
+// (without the program's name) say that this process was started to be one. It
+// ends when standard input does: with the process that started it.
 func BridgeChild(ctx context.Context, args []string, stdout, stderr io.Writer) (code int, ok bool) {
-	return 0, false
+	if len(args) == 0 || args[0] != childArg {
+		return 0, false
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed, whyever
+		cancel()
+	}()
+	return cmd.Main(ctx, args[1:], nil, stdout, stderr), true
 }
 
 func (w *World) startBridge(ctx context.Context, broker string) error {
 	files := &mtls.Files{CertFile: w.path("bridge.pem"), KeyFile: w.path("bridge.key")}
 	if err := w.enrol(ctx, mtls.Identity{Role: mtls.RoleBridge, ID: bridgeID}, files); err != nil {
-		return err
+		return fmt.Errorf("bridge: %w", err)
 	}
-	cert, err := files.Load()
+	config, err := w.bridgeConfig(files, broker)
 	if err != nil {
-		return err
+		return fmt.Errorf("bridge: %w", err)
 	}
-	var chain []*x509.Certificate
-	for _, d := range cert.Certificate {
-		c, _ := x509.ParseCertificate(d)
-		chain = append(chain, c)
-	}
-	signer, err := schemas.NewSigner(cert.PrivateKey.(crypto.Signer), chain)
+	output, err := os.OpenFile(w.path("bridge.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("bridge: %w", err)
 	}
-	seal, _ := schemas.GenerateSealKey()
-	key := make([]byte, 32)
-	rand.Read(key)
-	keys, err := store.NewKeyring(key)
-	if err != nil {
-		return err
+	w.bridge = &bridgePart{config: config, output: output}
+	return w.runBridge()
+}
+
+func (w *World) runBridge() error {
+	args := []string{"serve", "--config", w.bridge.config}
+	if w.cfg.BridgeProcess {
+		return w.forkBridge(args)
 	}
-	st, err := store.Open(ctx, store.Config{Path: w.path("bridge.db"), Keys: keys})
-	if err != nil {
-		return err
-	}
-	client, err := ciba.New(ciba.Config{Issuer: w.issuer, ClientID: clientID, Auth: ciba.ClientSecretBasic(w.secret), HTTPClient: ciba.NewHTTPClient(mtls.ClientConfig(w.roots, nil, loopback))})
-	if err != nil {
-		return err
-	}
-	pol := policy.Default()
-	pol.MinExpiry = time.Second
-	var b *bridge.Bridge
-	l, err := link.New(link.Config{
-		Dial: link.TLSDialer(broker, mtls.ClientConfig(w.roots, files.Certificate, loopback)), ClientID: link.ClientID(mtls.Identity{Role: mtls.RoleBridge, ID: bridgeID}),
-		Subscribe: []string{schemas.UpFilter}, Handler: func(t string, p []byte) { b.Handle(t, p) }, Logger: w.cfg.Logger.With("part", "bridge"),
-		MinBackoff: 50 * time.Millisecond, MaxBackoff: time.Second,
+	p := w.begin("bridge", func(ctx context.Context) error {
+		said := &tail{w: w.bridge.output}
+		if code := cmd.Main(ctx, args, nil, said, said); code != 0 {
+			return fmt.Errorf("exit status %d: %s", code, said)
+		}
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	b, err = bridge.New(bridge.Config{Signer: bridge.FixedSigner(signer), SealKeys: []*schemas.SealKey{seal}, Devices: w.roots, Provider: client, Issuer: w.issuer, Store: st, Publisher: l, Policy: pol, Logger: w.cfg.Logger.With("part", "bridge")})
-	if err != nil {
-		return err
-	}
-	w.begin("bridge", func(ctx context.Context) error {
-		defer st.Close()
-		g := errgroup.Group{}
-		g.Go(func() error { return b.Run(ctx) })
-		g.Go(func() error { return l.Run(ctx) })
-		return g.Wait()
-	})
+	w.bridge.set(p, nil)
 	return nil
 }
-func (w *World) KillBridge() error                     { return nil }
-func (w *World) StartBridge(ctx context.Context) error { return nil }
+
+// forkBridge runs the bridge in a child process: this program again.
+func (w *World) forkBridge(args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	said := &tail{w: w.bridge.output}
+	child := exec.Command(self, append([]string{childArg}, args...)...)
+	child.Stdout, child.Stderr = said, said
+	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process, which ends the child in its turn
+	alive, err := child.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	if err := child.Start(); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	p := w.begin("bridge", func(ctx context.Context) error {
+		return tend(ctx, child, alive, said)
+	})
+	w.bridge.set(p, child.Process)
+	return nil
+}
+
+// tend waits for a child, and ends it when ctx does.
+func tend(ctx context.Context, child *exec.Cmd, alive io.Closer, said *tail) error {
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("%w: %s", err, said)
+	case <-ctx.Done():
+	}
+	alive.Close()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(10 * time.Second):
+		_ = child.Process.Kill()
+		<-ended
+		return errors.New("did not end within 10 s")
+	}
+}
+
+func (p *bridgePart) set(part *part, child *os.Process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.part, p.child = part, child
+}
+
+func (p *bridgePart) now() (*part, *os.Process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.part, p.child
+}
+
+// KillBridge kills the bridge's process (kill -9) and returns when it is dead.
+func (w *World) KillBridge() error {
+	p, child := w.bridge.now()
+	if child == nil {
+		return errors.New("the bridge is not a process of its own, or is dead already")
+	}
+	p.expectEnd()
+	if err := child.Kill(); err != nil {
+		return err
+	}
+	<-p.done
+	w.bridge.set(p, nil)
+	w.journal.tell(Event{Who: "bridge", What: "killed", Text: "is killed (kill -9)"})
+	return nil
+}
+
+// StartBridge starts the bridge again on the files that a killed one has left.
+func (w *World) StartBridge(context.Context) error {
+	if p, child := w.bridge.now(); child != nil || !p.ended() {
+		return errors.New("the bridge is running")
+	}
+	w.journal.tell(Event{Who: "bridge", What: "started", Text: "starts again"})
+	return w.runBridge()
+}
+
+// tail passes on what a program says and remembers the end of it.
+type tail struct {
+	w io.Writer
+
+	mu  sync.Mutex // guards end
+	end []byte
+}
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	t.end = append(t.end, b...)
+	if over := len(t.end) - 1024; over > 0 {
+		t.end = t.end[over:]
+	}
+	t.mu.Unlock()
+	return t.w.Write(b)
+}
+
+// String returns the last lines.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.end))
+}

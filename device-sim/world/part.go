@@ -2,7 +2,9 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // A part is something of the world that runs. Its goroutine ends with stop, or
@@ -12,6 +14,8 @@ type part struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // valid when done is closed
+
+	killed atomic.Bool // it will end, and may say what it likes
 }
 
 // begin runs something until its part is stopped. It lives on when the context
@@ -25,11 +29,23 @@ func (w *World) begin(name string, run func(context.Context) error) *part {
 	go func() {
 		defer close(p.done)
 		p.err = run(ctx)
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !p.killed.Load() {
 			w.fail(fmt.Errorf("the %s has ended by itself: %w", name, orNoError(p.err)))
 		}
 	}()
 	return p
+}
+
+// expectEnd says that somebody is about to kill the part.
+func (p *part) expectEnd() { p.killed.Store(true) }
+
+func (p *part) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // stop ends a part, waits for it, and returns what it ended with, unless that
@@ -37,13 +53,13 @@ func (w *World) begin(name string, run func(context.Context) error) *part {
 func (p *part) stop() error {
 	p.cancel()
 	<-p.done
-	if p.err != nil && p.err != context.Canceled {
+	if p.err != nil && !errors.Is(p.err, context.Canceled) && !p.killed.Load() {
 		return fmt.Errorf("%s: %w", p.name, p.err)
 	}
 	return nil
 }
 
-var errNoError = fmt.Errorf("it returned no error")
+var errNoError = errors.New("it returned no error")
 
 func orNoError(err error) error {
 	if err == nil {

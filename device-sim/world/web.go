@@ -78,6 +78,11 @@ func (w *World) newSettings(issuer, audience string) (*settings.API, error) {
 	})
 }
 
+// goodbye is how long a request may still take when its server is stopped. Who
+// could have sent one has been stopped before; idle HTTP/2 connections would use
+// up a second.
+const goodbye = 100 * time.Millisecond
+
 // serveHTTPS serves until ctx ends, then lets what is on its way finish.
 func serveHTTPS(ctx context.Context, l net.Listener, h http.Handler, cert mtls.CertificateFunc, logger *slog.Logger) error {
 	server := &http.Server{
@@ -96,7 +101,7 @@ func serveHTTPS(ctx context.Context, l net.Listener, h http.Handler, cert mtls.C
 		return err
 	case <-ctx.Done():
 	}
-	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	last, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
 	if err := server.Shutdown(last); err != nil {
 		server.Close()

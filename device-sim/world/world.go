@@ -257,6 +257,9 @@ func (w *World) Close() error {
 	if w.authority != nil {
 		errs = append(errs, w.authority.Close())
 	}
+	if w.bridge != nil {
+		errs = append(errs, w.bridge.output.Close())
+	}
 	if w.log != nil {
 		errs = append(errs, w.log.Close())
 	}
