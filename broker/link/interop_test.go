@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carillon-iot/carillon/broker/link"
@@ -241,6 +242,17 @@ func (m *mosquitto) waitRefused(cert *tls.Certificate) {
 		}
 	}
 	m.t.Fatal("a revoked certificate is still accepted")
+}
+
+// A revocation list that is out of date refuses everybody; the page says so.
+func TestInteropMosquittoOldRevocationList(t *testing.T) {
+	m := startMosquitto(t)
+	m.kill()
+	var der []byte
+	synctest.Test(t, func(*testing.T) { der = m.Authority.CRL() }) // made in the year 2000
+	m.write("crl.pem", encodePEM("X509 CRL", der))
+	m.start()
+	m.waitRefused(m.Authority.Device("d1"))
 }
 
 // The client id that a device asks for is replaced by the name in its
