@@ -2,6 +2,10 @@ package ciba_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"net/http"
 	"sync"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/go-jose/go-jose/v4"
 )
 
 // quick approves at once, so that one token request suffices.
@@ -100,6 +105,56 @@ func TestKeyRotation(t *testing.T) {
 			t.Errorf("%d key fetches, want one for each key", n)
 		}
 	})
+}
+
+// TestKeyChoice: which keys of a set may verify.
+func TestKeyChoice(t *testing.T) {
+	other := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Public()
+	for _, tc := range []struct {
+		name  string
+		keys  func(own jose.JSONWebKey) []any
+		noKID bool
+		check ciba.Check
+	}{
+		{"own among strangers", func(own jose.JSONWebKey) []any {
+			return []any{map[string]any{"kty": "new"}, jose.JSONWebKey{Key: other, KeyID: "a"}, own, nil, 7}
+		}, false, ""},
+		{"two of one name", func(own jose.JSONWebKey) []any {
+			return []any{jose.JSONWebKey{Key: other, KeyID: own.KeyID}, own}
+		}, false, ""},
+		{"for encryption", func(own jose.JSONWebKey) []any {
+			own.Use = "enc"
+			return []any{jose.JSONWebKey{Key: other, KeyID: "a"}, own}
+		}, false, ciba.CheckKey},
+		{"for another algorithm", func(own jose.JSONWebKey) []any {
+			own.Algorithm = "ES512"
+			return []any{own}
+		}, false, ciba.CheckKey},
+		{"no use and no algorithm", func(own jose.JSONWebKey) []any {
+			own.Use, own.Algorithm = "", ""
+			return []any{own}
+		}, false, ""},
+		{"no kid, one key", func(own jose.JSONWebKey) []any { return []any{own} }, true, ""},
+		{"no kid, two keys", func(own jose.JSONWebKey) []any {
+			return []any{own, jose.JSONWebKey{Key: other, KeyID: "a"}}
+		}, true, ciba.CheckKey},
+		{"no kid, another kind beside", func(own jose.JSONWebKey) []any {
+			return []any{own, jose.JSONWebKey{Key: must(rsa.GenerateKey(rand.Reader, 2048)).Public(), KeyID: "a"}}
+		}, true, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := quick()
+				op.EditKeys = func(m map[string]any) { m["keys"] = tc.keys(m["keys"].([]any)[0].(jose.JSONWebKey)) }
+				op.EditIDToken = func(d *cibatest.Draft) {
+					if tc.noKID {
+						d.KeyID = ""
+					}
+				}
+				wantCheck(t, redeem(t, newClient(t, op)), tc.check)
+			})
+		})
+	}
 }
 
 // TestUnknownKeysAreNoLever: tokens with unknown kids must not make the client

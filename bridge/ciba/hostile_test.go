@@ -77,6 +77,7 @@ func hostileDiscovery() []hostile {
 		{name: "key set missing", op: &cibatest.Provider{EditMetadata: edits("jwks_uri", nil)}, classes: violation, says: `"jwks_uri" is missing`},
 		{name: "delivery modes missing", op: &cibatest.Provider{EditMetadata: edits("backchannel_token_delivery_modes_supported", nil)}, classes: violation, says: "no CIBA"},
 		{name: "delivery modes a string", op: &cibatest.Provider{EditMetadata: edits("backchannel_token_delivery_modes_supported", "poll")}, classes: violation, says: "array of strings"},
+		{name: "delivery modes numbers", op: &cibatest.Provider{EditMetadata: edits("backchannel_token_delivery_modes_supported", []int{1})}, classes: violation, says: "array of strings"},
 		{name: "alias http", op: &cibatest.Provider{EditMetadata: edits("mtls_endpoint_aliases", map[string]any{"token_endpoint": "http://op.test/t"})}, classes: violation, says: "mtls_endpoint_aliases.token_endpoint"},
 
 		{name: "keys 500", op: &cibatest.Provider{Keys: always(cibatest.Busy(500, 0))}, classes: down},
@@ -104,6 +105,7 @@ func hostileAck() []hostile {
 		{name: "ack 201", op: &cibatest.Provider{Backchannel: always(cibatest.Status(201))}, classes: violation},
 		{name: "ack truncated", op: &cibatest.Provider{Backchannel: always(cibatest.TruncatedJSON())}, classes: violation},
 		{name: "ack huge", op: &cibatest.Provider{Backchannel: always(cibatest.Huge(65 << 10))}, classes: violation, says: "more than 65536 bytes"},
+		{name: "ack just not huge", op: &cibatest.Provider{Backchannel: always(cibatest.Huge(64 << 10))}, took: 10 * time.Second, redeemed: 1},
 		{name: "ack wrong media type", op: &cibatest.Provider{Backchannel: always(cibatest.MediaType("text/plain"))}, classes: violation},
 		{name: "ack no media type", op: &cibatest.Provider{Backchannel: always(cibatest.MediaType(""))}, classes: violation},
 		{name: "ack with charset", op: &cibatest.Provider{Backchannel: always(cibatest.MediaType("application/json; charset=UTF-8"))}, took: 10 * time.Second, redeemed: 1},

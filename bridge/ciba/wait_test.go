@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,7 +83,7 @@ func TestDPoP(t *testing.T) {
 		op.Token = func(n int) cibatest.Fault {
 			return func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
 				proofs = append(proofs, r.Header.Get("DPoP"))
-				w.Header().Set("DPoP-Nonce", "n0nce")
+				w.Header().Set("DPoP-Nonce", []string{"n0nce", "n0nce", `n"nce`, strings.Repeat("n", 257)}[n])
 				if n == 0 {
 					cibatest.OAuthError(400, "use_dpop_nonce")(w, r, truth)
 					return
@@ -106,6 +107,13 @@ func TestDPoP(t *testing.T) {
 		}
 		if tokens.TokenType != "DPoP" || tokens.DPoPNonce != "n0nce" || proofs[0] != "proof1" || proofs[1] != "proof2" {
 			t.Errorf("token type %q, nonce %q, proofs %q", tokens.TokenType, tokens.DPoPNonce, proofs)
+		}
+		for range 2 { // what is no nonce is not passed on
+			time.Sleep(ack.Interval)
+			_, err := client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID, DPoPProof: "proof3"})
+			if !errors.As(err, &e) || e.DPoPNonce != "" {
+				t.Errorf("error %v has nonce %q", err, e.DPoPNonce)
+			}
 		}
 	})
 }
