@@ -152,6 +152,7 @@ type Bridge struct {
 	working  sync.WaitGroup // calls and polls
 
 	started, running atomic.Bool
+	starved          atomic.Bool // there may be due polls for which there was no room
 	open             atomic.Int64 // sign-ins that ring or wait, about
 	count            counters
 }
@@ -241,14 +242,23 @@ func (b *Bridge) Run(ctx context.Context) error {
 		stopWriter()
 		return errors.Join(err, g.Wait())
 	}
-	g.Go(func() error { return b.whenDue(ctx, store.Ringing, newBell(), b.interruptDue) })
-	g.Go(func() error { return b.whenDue(ctx, store.Waiting, b.wakePolls, b.pollDue) })
-	g.Go(func() error { return b.whenDue(ctx, store.Answered, b.wakeAnswers, b.publishDue) })
-	g.Go(func() error { return b.keepHouse(ctx) })
-	g.Go(func() error { return b.reseal(ctx) })
+	var loops sync.WaitGroup
+	for _, loop := range []func() error{
+		func() error { return b.whenDue(ctx, store.Ringing, newBell(), b.interruptDue) },
+		func() error { return b.whenDue(ctx, store.Waiting, b.wakePolls, b.pollDue) },
+		func() error { return b.whenDue(ctx, store.Answered, b.wakeAnswers, b.publishDue) },
+		func() error { return b.keepHouse(ctx) },
+		func() error { return b.reseal(ctx) },
+	} {
+		loops.Add(1)
+		g.Go(func() error {
+			defer loops.Done()
+			return loop()
+		})
+	}
 	g.Go(func() error {
 		defer stopWriter()
-		b.carry(ctx, writer)
+		b.carry(ctx, &loops, writer)
 		return nil
 	})
 	return g.Wait()
@@ -266,7 +276,7 @@ func (b *Bridge) prepare(ctx context.Context) error {
 }
 
 // carry runs the lanes until ctx is done, and then waits for what is on its way.
-func (b *Bridge) carry(ctx context.Context, writerEnded <-chan struct{}) {
+func (b *Bridge) carry(ctx context.Context, loops *sync.WaitGroup, writerEnded <-chan struct{}) {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	var out sync.WaitGroup
 	out.Go(func() { b.outbox.run(sending, b.work, true) })
@@ -283,6 +293,7 @@ func (b *Bridge) carry(ctx context.Context, writerEnded <-chan struct{}) {
 		case <-b.work.Done():
 		}
 	}()
+	loops.Wait() // no new polls after this
 	b.working.Wait()
 	stopSending()
 	out.Wait()

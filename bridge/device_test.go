@@ -62,11 +62,16 @@ func (w *world) car(id string) *device {
 // use makes a certificate the device's own.
 func (d *device) use(cert *tls.Certificate) {
 	d.w.t.Helper()
-	signer, err := schemas.NewSigner(cert.PrivateKey.(crypto.Signer), certChain(d.w.t, cert))
+	d.signer = signerOf(d.w.t, cert)
+}
+
+func signerOf(t testing.TB, cert *tls.Certificate) *schemas.Signer {
+	t.Helper()
+	signer, err := schemas.NewSigner(cert.PrivateKey.(crypto.Signer), certChain(t, cert))
 	if err != nil {
-		d.w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	d.signer = signer
+	return signer
 }
 
 func (d *device) send(m schemas.Message) {

@@ -13,21 +13,23 @@ import (
 // pollDue asks the provider about every sign-in whose poll is due, as far as
 // there is room.
 func (b *Bridge) pollDue(ctx context.Context) (more bool, err error) {
+	b.starved.Store(true)               // before looking: a poll that ends from now on wakes the loop
 	room := cap(b.polls) - len(b.polls) // grows at most: only this loop fills it
 	if room == 0 {
-		return false, nil // a poll that ends wakes the loop
+		return false, nil
 	}
 	now := time.Now()
 	claimed, err := b.cfg.Store.ClaimPolls(ctx, now, now.Add(pollLease), room)
 	if err != nil {
 		return false, fmt.Errorf("claiming polls: %w", err)
 	}
+	b.starved.Store(len(claimed) == room)
 	for _, r := range claimed {
 		b.polls <- struct{}{}
 		b.working.Go(func() {
 			b.poll(b.work, r)
 			<-b.polls
-			if len(b.polls) == cap(b.polls)-1 {
+			if b.starved.Load() {
 				b.wakePolls.wake()
 			}
 		})

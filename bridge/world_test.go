@@ -3,7 +3,6 @@ package bridge_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"database/sql"
 	"errors"
 	"log/slog"
@@ -99,12 +98,7 @@ func newWorld(t testing.TB, op *cibatest.Provider) *world {
 
 // renewBridge gives the bridge a new certificate.
 func (w *world) renewBridge() {
-	cert := w.ca.Bridge("b1")
-	signer, err := schemas.NewSigner(cert.PrivateKey.(crypto.Signer), certChain(w.t, cert))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.signer.Store(signer)
+	w.signer.Store(signerOf(w.t, w.ca.Bridge("b1")))
 }
 
 // start runs a bridge on the world's database.

@@ -9,7 +9,7 @@ import (
 
 // MaxPerDevice is how many requests of one device are kept at the same time,
 // whatever their state.
-const MaxPerDevice = 64
+const MaxPerDevice = 256
 
 // A Start is a sign-in that is about to ring.
 type Start struct {

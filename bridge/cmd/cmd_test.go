@@ -1,0 +1,225 @@
+package cmd_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/cmd"
+	"github.com/carillon-iot/carillon/pki/mtls"
+)
+
+// A bridge with settings from a file, the environment and flags signs somebody
+// in, says how it is, and ends in good order.
+func TestServe(t *testing.T) {
+	op := &cibatest.Provider{AutoApprove: 100 * time.Millisecond, Interval: time.Second}
+	w := newWorld(t, op)
+	health := freeAddress(t)
+	var file strings.Builder
+	flags := w.flags()
+	for name, value := range flags {
+		fmt.Fprintf(&file, "%s = %q\n", name, value)
+	}
+	file.WriteString("person-burst = 99\nexpiry = \"1m\"\nscopes = \"car=seat,climate till=pay\"\nbroker = \"nowhere:1\"\n")
+	config := w.write("bridge.toml", strings.Replace(file.String(), fmt.Sprintf("broker = %q\n", w.broker), "", 1))
+
+	ctx, stop := context.WithCancel(context.Background())
+	out, ended := new(log), make(chan int, 1)
+	go func() {
+		environ := []string{"CARILLON_BRIDGE_HEALTH=" + health, "CARILLON_BRIDGE_LOG_FORMAT=json", "CARILLON_BRIDGE_BROKER=also-nowhere:1"}
+		ended <- cmd.Main(ctx, []string{"serve", "--config", config, "--broker", w.broker}, environ, io.Discard, out)
+	}()
+	eventually(t, "ready", func() bool { return get(health, "/readyz") == 200 })
+	if code := get(health, "/healthz"); code != 200 {
+		t.Errorf("/healthz: %d", code)
+	}
+	c := w.car("car-1")
+	c.insist(c.signIn(c.hello(), "anna@example.com"), granted)
+
+	stop()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit status %d\n%s", code, out.String())
+	}
+	for _, name := range []string{"bridge.db.key", "bridge.db.seal"} {
+		info, err := os.Stat(w.path(name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if !contains(out.String(), `"made a key file`, `"outcome":"granted"`, `"carillon-bridge has stopped"`) {
+		t.Errorf("log:\n%s", out.String())
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func get(address, path string) int {
+	resp, err := http.Get("http://" + address + path)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// A bridge that is killed with -9 while the phone rings is followed by one that
+// goes on: one push, one grant.
+func TestKill(t *testing.T) {
+	op := &cibatest.Provider{Interval: time.Second}
+	w := newWorld(t, op)
+	first := w.spawn()
+	c := w.car("car-1")
+	m := c.signIn(c.hello(), "anna@example.com")
+	c.insist(m, pending)
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait()
+	for _, r := range op.Requests() {
+		op.Approve(r.AuthReqID)
+	}
+	w.spawn()
+	c.insist(m, granted)
+	if s := op.Stats(); s.Rang != 1 || s.Redeemed != 1 {
+		t.Errorf("the provider saw %+v", s)
+	}
+}
+
+// Two bridges do not share a file.
+func TestSecondProcess(t *testing.T) {
+	w := newWorld(t, &cibatest.Provider{})
+	w.spawn()
+	c := w.car("car-1")
+	c.hello()
+	if code, _, stderr := w.main(args("serve", w.flags())...); code != 1 || !contains(stderr, "--db", "another process") {
+		t.Errorf("exit status %d: %s", code, stderr)
+	}
+}
+
+func TestCheckConfig(t *testing.T) {
+	w := newWorld(t, &cibatest.Provider{})
+	code, stdout, stderr := w.main(args("check-config", w.flags())...)
+	if code != 0 || !contains(stdout, "urn:carillon:bridge:b1", w.op.Issuer, "will be made") {
+		t.Errorf("exit status %d\n%s%s", code, stdout, stderr)
+	}
+	code, stdout, _ = w.main(append(args("check-config", w.flags()), "--json")...)
+	var facts map[string]string
+	if err := json.Unmarshal([]byte(stdout), &facts); code != 0 || err != nil || facts["issuer"] != w.op.Issuer {
+		t.Errorf("exit status %d, %v: %s", code, err, stdout)
+	}
+	if _, err := os.Stat(w.path("bridge.db")); err == nil {
+		t.Error("check-config made a database")
+	}
+}
+
+// Every wrong setting is named, with what was found and what is allowed.
+func TestWrongSettings(t *testing.T) {
+	w := newWorld(t, &cibatest.Provider{})
+	w.store("device", w.ca.Device("car-1"))
+	w.write("empty", "\n")
+	w.write("text", "this is no PEM\n")
+	rsa := filepath.Join(w.dir, "other.key")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&mtls.Files{KeyFile: rsa}).StoreKey(key); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		flags map[string]string // added to those that work; "" takes one away
+		code  int
+		words []string
+	}{
+		{map[string]string{"broker": ""}, 2, []string{"--broker is missing"}},
+		{map[string]string{"broker": "mq.example.com"}, 2, []string{"--broker", "mq.example.com", "host:port"}},
+		{map[string]string{"client-id": ""}, 2, []string{"--client-id is missing"}},
+		{map[string]string{"issuer": "http://op.example.com"}, 2, []string{"Issuer", "http://op.example.com"}},
+		{map[string]string{"cert": w.path("nothing")}, 1, []string{"--cert", "nothing"}},
+		{map[string]string{"cert": w.path("device.crt"), "key": w.path("device.key")}, 1, []string{"--cert", "urn:carillon:device:car-1", `"bridge"`}},
+		{map[string]string{"key": rsa}, 1, []string{"--key", "does not belong"}},
+		{map[string]string{"roots": w.path("text")}, 1, []string{"--roots", "no certificate"}},
+		{map[string]string{"device-roots": w.path("nothing")}, 1, []string{"--device-roots", "nothing"}},
+		{map[string]string{"provider-roots": w.path("text")}, 1, []string{"--provider-roots"}},
+		{map[string]string{"client-secret-file": ""}, 2, []string{"--client-secret-file", "--client-key", "exactly one"}},
+		{map[string]string{"client-key": rsa}, 2, []string{"exactly one"}},
+		{map[string]string{"client-secret-file": w.path("empty")}, 1, []string{"--client-secret-file", "is empty"}},
+		{map[string]string{"client-auth": "digest"}, 2, []string{"--client-auth", `"digest"`, `"basic"`, `"post"`}},
+		{map[string]string{"client-secret-file": "", "client-key": rsa, "client-key-alg": "HS256"}, 1, []string{"--client-key", "HS256"}},
+		{map[string]string{"id-token-algs": "ES256,none"}, 2, []string{"IDTokenAlgs", `"none"`}},
+		{map[string]string{"scopes": "car"}, 2, []string{"--scopes", `"car"`, "kind=scope"}},
+		{map[string]string{"scopes": "boat=seat"}, 2, []string{"--scopes", `"boat"`, "car, till"}},
+		{map[string]string{"scopes": "car=seat car=climate"}, 2, []string{"--scopes", "twice"}},
+		{map[string]string{"moving": "maybe"}, 2, []string{"moving", `"maybe"`, `"refused"`}},
+		{map[string]string{"expiry": "1h"}, 2, []string{"expiry", "1h0m0s", "5m0s"}},
+		{map[string]string{"expiry": "soon"}, 2, []string{"expiry", `"soon"`}},
+		{map[string]string{"person-burst": "0"}, 2, []string{"person", "burst is 0"}},
+		{map[string]string{"cool-down": "48h"}, 2, []string{"cool-down", "48h", "24h"}},
+		{map[string]string{"log-level": "loud"}, 2, []string{"--log-level", `"loud"`, "debug"}},
+		{map[string]string{"log-format": "xml"}, 2, []string{"--log-format", `"xml"`}},
+		{map[string]string{"store-key": w.path("text")}, 1, []string{"--store-key", "line 1", "64 hexadecimal"}},
+		{map[string]string{"seal-key": w.path("text")}, 1, []string{"--seal-key", "no PEM block"}},
+		{map[string]string{"seal-key": rsa}, 1, []string{"--seal-key", "ecdsa", "X25519"}},
+		{map[string]string{"nonsense": "1"}, 2, []string{"nonsense"}},
+	} {
+		flags := w.flags()
+		maps.Copy(flags, c.flags)
+		for name, value := range c.flags {
+			if value == "" {
+				delete(flags, name)
+			}
+		}
+		code, _, stderr := w.main(args("check-config", flags)...)
+		if code != c.code || !contains(stderr, c.words...) {
+			t.Errorf("%v: exit status %d, want %d and %q:\n%s", c.flags, code, c.code, c.words, stderr)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 2, "no command"},
+		{[]string{"--help"}, 0, "EXAMPLE"},
+		{[]string{"serve", "--help"}, 0, "-client-secret-file"},
+		{[]string{"sing"}, 2, `no command "sing"`},
+		{[]string{"serve", "loudly"}, 2, `"loudly"`},
+		{[]string{"check-config", "--config", "/nonexistent.toml"}, 2, "nonexistent"},
+		{[]string{"version"}, 0, ""},
+		{[]string{"version", "--json"}, 0, ""},
+	} {
+		code, _, stderr := (&world{}).main(c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: exit status %d, want %d and %q:\n%s", c.args, code, c.code, c.want, stderr)
+		}
+	}
+	var out strings.Builder
+	code := cmd.Main(context.Background(), []string{"check-config"}, []string{"CARILLON_BRIDGE_EXPIRY=soon"}, io.Discard, &out)
+	if code != 2 || !contains(out.String(), "CARILLON_BRIDGE_EXPIRY", "soon") {
+		t.Errorf("a wrong value in the environment: exit status %d: %s", code, out.String())
+	}
+}
