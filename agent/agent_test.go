@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/agent/outbox"
 	"github.com/carillon-iot/carillon/agent/vehicle"
 	"github.com/carillon-iot/carillon/pki/mtls"
@@ -17,17 +18,17 @@ import (
 )
 
 func TestConfigErrors(t *testing.T) {
-	b := newBridge(t)
+	b := agenttest.NewBridge(t)
 	good := agent.Config{
-		Certificate: mtls.Fixed(b.ca.Device(deviceID)), Roots: b.ca.Roots(), Publisher: b,
-		Store: new(outbox.Memory), Logger: quiet(),
+		Certificate: mtls.Fixed(b.CA.Device(agenttest.DeviceID)), Roots: b.CA.Roots(), Publisher: b,
+		Store: new(outbox.Memory), Logger: agenttest.Quiet(),
 	}
 	for want, change := range map[string]func(*agent.Config){
 		"no Certificate":    func(c *agent.Config) { c.Certificate = nil },
 		"no Roots":          func(c *agent.Config) { c.Roots = nil },
 		"no Publisher":      func(c *agent.Config) { c.Publisher = nil },
 		"no Store":          func(c *agent.Config) { c.Store = nil },
-		"want a device's":   func(c *agent.Config) { c.Certificate = mtls.Fixed(b.ca.Bridge("eu-1")) },
+		"want a device's":   func(c *agent.Config) { c.Certificate = mtls.Fixed(b.CA.Bridge("eu-1")) },
 		"there is none yet": func(c *agent.Config) { c.Certificate = (&mtls.Files{CertFile: "there is none yet"}).Certificate },
 	} {
 		cfg := good
@@ -40,10 +41,10 @@ func TestConfigErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Device() != deviceID || a.DownTopic() != "carillon/v1/"+deviceID+"/down" {
+	if a.Device() != agenttest.DeviceID || a.DownTopic() != "carillon/v1/"+agenttest.DeviceID+"/down" {
 		t.Errorf("device %q, topic %q", a.Device(), a.DownTopic())
 	}
-	if s := a.Status(); s.Device != deviceID || s.Connected || s.Introduced {
+	if s := a.Status(); s.Device != agenttest.DeviceID || s.Connected || s.Introduced {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -51,7 +52,7 @@ func TestConfigErrors(t *testing.T) {
 // An idle agent has few goroutines and wakes up for nothing.
 func TestIdleAgentIsCheap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		before := runtime.NumGoroutine()
 		c := newCar(t, b, withVehicle(vehicle.NewMemory(nil), annasAPI()))
 		time.Sleep(time.Second)
@@ -59,9 +60,9 @@ func TestIdleAgentIsCheap(t *testing.T) {
 		if n := runtime.NumGoroutine() - before; n > 4 { // one of them is the test's
 			t.Errorf("%d goroutines", n)
 		}
-		n := len(b.heard(schemas.KindHello))
+		n := len(b.Heard(schemas.KindHello))
 		time.Sleep(30 * 24 * time.Hour)
-		if more := len(b.heard(schemas.KindHello)); more != n || n != 1 {
+		if more := len(b.Heard(schemas.KindHello)); more != n || n != 1 {
 			t.Errorf("%d hellos in a month", more)
 		}
 		c.stop()
@@ -70,7 +71,7 @@ func TestIdleAgentIsCheap(t *testing.T) {
 
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		events := c.Watch(t.Context())
 		c.stop()
@@ -101,9 +102,9 @@ func TestStopped(t *testing.T) {
 // A caller that gives up before the loop has begun gets its own reason.
 func TestContextOfTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		a, err := agent.New(agent.Config{
-			Certificate: mtls.Fixed(b.ca.Device(deviceID)), Roots: b.ca.Roots(), Publisher: b, Store: new(outbox.Memory), Logger: quiet(),
+			Certificate: mtls.Fixed(b.CA.Device(agenttest.DeviceID)), Roots: b.CA.Roots(), Publisher: b, Store: new(outbox.Memory), Logger: agenttest.Quiet(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +120,7 @@ func TestContextOfTheCaller(t *testing.T) {
 // A watcher that does not read loses the oldest events, and knows it.
 func TestSlowWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -154,7 +155,7 @@ func TestSlowWatcher(t *testing.T) {
 // A flood from the broker is dropped beyond a bound and does not block it.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
 		for range 10000 {
@@ -162,7 +163,7 @@ func TestFlood(t *testing.T) {
 		}
 		c.Handle(c.DownTopic(), make([]byte, schemas.MaxDown+1))
 		time.Sleep(time.Second)
-		b.approve(id, "Anna")
+		b.Approve(id, "Anna")
 		time.Sleep(time.Second)
 		c.wantState(id, agent.StateGranted)
 	})
@@ -171,7 +172,7 @@ func TestFlood(t *testing.T) {
 // Records that cannot be read cost what is in them, and nothing else.
 func TestDamagedRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, withVehicle(vehicle.NewMemory(nil), annasAPI()))
 		c.enter("Anna")
 		all, err := c.store.Load()

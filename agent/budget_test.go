@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -21,17 +22,17 @@ func mqtt(topic schemas.Topic, payload int) int {
 }
 
 // cost is what everything said since the last call has cost.
-func (b *bridge) cost() (bytes, messages int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.said {
-		bytes += mqtt(schemas.UpTopic(deviceID), s.bytes)
-	}
-	for _, n := range b.sizes {
-		bytes += mqtt(schemas.DownTopic(deviceID), n)
-	}
-	messages = len(b.said) + len(b.sizes)
-	b.said, b.sizes = nil, nil
+func cost(b *agenttest.Bridge) (bytes, messages int) {
+	b.Set(func(b *agenttest.Bridge) {
+		for _, s := range b.Said {
+			bytes += mqtt(schemas.UpTopic(agenttest.DeviceID), s.Bytes)
+		}
+		for _, n := range b.Sizes {
+			bytes += mqtt(schemas.DownTopic(agenttest.DeviceID), n)
+		}
+		messages = len(b.Said) + len(b.Sizes)
+		b.Said, b.Sizes = nil, nil
+	})
 	return bytes, messages
 }
 
@@ -42,23 +43,23 @@ func TestBudget(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"at once": 0, "in a minute": time.Minute, "in the last second": 118 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBridge(t)
+				b := agenttest.NewBridge(t)
 				c := newCar(t, b, nil)
 				c.enter("Anna")
 				if _, err := c.SignOut(t.Context(), agent.Target{All: true}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
-				b.cost()
+				cost(b)
 				id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat climate", Person: "Anna"})
 				if err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Second + wait)
-				b.approve(id, "")
+				b.Approve(id, "")
 				time.Sleep(time.Second)
 				c.wantState(id, agent.StateGranted)
-				bytes, messages := b.cost()
+				bytes, messages := cost(b)
 				t.Logf("%d bytes in %d messages", bytes, messages)
 				if bytes > budget || messages != 4 {
 					t.Errorf("%d bytes in %d messages, want at most %d in 4", bytes, messages, budget)

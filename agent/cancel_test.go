@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/agent/outbox"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
-		b.set(func(b *bridge) { b.deaf = true })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = true })
 		if err := c.Cancel(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
@@ -29,13 +30,13 @@ func TestCancel(t *testing.T) {
 		c.restart()
 		time.Sleep(10 * time.Second)
 		c.wantState(id, agent.StateCancelling)
-		if n := len(b.heard(schemas.KindCancel)); n < 4 {
+		if n := len(b.Heard(schemas.KindCancel)); n < 4 {
 			t.Errorf("said %d times in half a minute", n)
 		}
-		b.set(func(b *bridge) { b.deaf = false })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = false })
 		time.Sleep(time.Minute)
 		c.wantState(id, agent.StateCancelled)
-		if n := b.knows(id).receipts; n != 1 {
+		if n := b.Knows(id).Receipts; n != 1 {
 			t.Errorf("%d receipts", n)
 		}
 		if err := c.Cancel(t.Context(), id); !errors.Is(err, agent.ErrOver) {
@@ -50,7 +51,7 @@ func TestCancel(t *testing.T) {
 // What was never sent is cancelled without a word.
 func TestCancelUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		time.Sleep(time.Second)
 		c.Disconnected(nil)
@@ -61,7 +62,7 @@ func TestCancelUnsent(t *testing.T) {
 		c.wantState(id, agent.StateCancelled)
 		c.Connected()
 		time.Sleep(time.Minute)
-		if n := len(b.heard(schemas.KindSignIn)) + len(b.heard(schemas.KindCancel)); n != 0 {
+		if n := len(b.Heard(schemas.KindSignIn)) + len(b.Heard(schemas.KindCancel)); n != 0 {
 			t.Errorf("%d messages", n)
 		}
 	})
@@ -71,10 +72,10 @@ func TestCancelUnsent(t *testing.T) {
 // end the session that the grant began.
 func TestGrantAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
-		b.approve(id, "Anna") // on its way
+		b.Approve(id, "Anna") // on its way
 		if err := c.Cancel(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
@@ -88,11 +89,11 @@ func TestGrantAfterCancel(t *testing.T) {
 // wantSignedOut wants the bridge to have been told, once, and to be content.
 func (c *car) wantSignedOut(id schemas.ID) {
 	c.t.Helper()
-	outs := c.b.heard(schemas.KindSignOut)
-	if len(outs) != 1 || len(outs[0].m.(*schemas.SignOut).Sessions) != 1 || outs[0].m.(*schemas.SignOut).Sessions[0] != id {
+	outs := c.b.Heard(schemas.KindSignOut)
+	if len(outs) != 1 || len(outs[0].Message.(*schemas.SignOut).Sessions) != 1 || outs[0].Message.(*schemas.SignOut).Sessions[0] != id {
 		c.t.Errorf("sign-outs: %+v", outs)
 	}
-	if n := c.b.knows(id).receipts; n != 1 {
+	if n := c.b.Knows(id).Receipts; n != 1 {
 		c.t.Errorf("%d receipts for the grant", n)
 	}
 	if n := c.records(); n != 0 {
@@ -104,12 +105,12 @@ func (c *car) wantSignedOut(id schemas.ID) {
 func TestLateGrant(t *testing.T) {
 	for _, forgotten := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBridge(t)
+			b := agenttest.NewBridge(t)
 			store := new(outbox.Memory)
 			c := newCar(t, b, func(cfg *agent.Config) { cfg.Store = store })
 			id := c.signIn("anna@example.com")
-			b.set(func(b *bridge) { b.lose = func(m schemas.Message) bool { return true } })
-			b.approve(id, "Anna")
+			b.Set(func(b *agenttest.Bridge) { b.Lose = func(m schemas.Message) bool { return true } })
+			b.Approve(id, "Anna")
 			time.Sleep(5 * time.Minute)
 			c.wantState(id, agent.StateUnknown)
 			if forgotten {
@@ -119,7 +120,7 @@ func TestLateGrant(t *testing.T) {
 				}
 				c.start()
 			}
-			b.set(func(b *bridge) { b.lose = nil })
+			b.Set(func(b *agenttest.Bridge) { b.Lose = nil })
 			time.Sleep(time.Minute)
 			c.wantSessions(0)
 			c.wantSignedOut(id)
@@ -130,20 +131,20 @@ func TestLateGrant(t *testing.T) {
 // A grant that does not open ends the sign-in instead of hanging it.
 func TestGrantThatDoesNotOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
 		other, err := schemas.GenerateSealKey()
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealed, err := schemas.SealGrant(other.Public(), deviceID, id, schemas.Grant{AccessToken: []byte("x"), ExpiresIn: 60, Person: schemas.NewHandle()})
+		sealed, err := schemas.SealGrant(other.Public(), agenttest.DeviceID, id, schemas.Grant{AccessToken: []byte("x"), ExpiresIn: 60, Person: schemas.NewHandle()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.set(func(b *bridge) {
-			for _, m := range b.finally(&schemas.Granted{ID: id, Sealed: sealed}) {
-				b.say(m)
+		b.Set(func(b *agenttest.Bridge) {
+			for _, m := range b.Finally(&schemas.Granted{ID: id, Sealed: sealed}) {
+				b.Say(m)
 			}
 		})
 		time.Sleep(time.Minute)
@@ -154,7 +155,7 @@ func TestGrantThatDoesNotOpen(t *testing.T) {
 
 func TestOneSignInPerSeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		c.signIn("anna@example.com")
 		_, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", LoginHint: "bela@example.com", Seat: 1})
@@ -169,7 +170,7 @@ func TestOneSignInPerSeat(t *testing.T) {
 
 func TestBadRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		for name, r := range map[string]agent.Request{
 			"nobody":          {Scope: "seat"},

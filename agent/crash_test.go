@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/agent/outbox"
 	"github.com/carillon-iot/carillon/agent/vehicle"
 	"github.com/carillon-iot/carillon/schemas"
@@ -108,20 +109,20 @@ func (x *trip) run() int {
 		return err == nil
 	})
 	x.until("ringing", func() bool { return x.look(id).State == agent.StateRinging })
-	x.b.approve(id, "Anna")
+	x.b.Approve(id, "Anna")
 	x.until("settings", func() bool {
 		s := x.Status().Sessions
 		return len(s) == 1 && s[0].ID == id && s[0].Settings == agent.SettingsApplied
 	})
 	wantValue(x.t, x.v, position, 320)
-	x.until("receipt", func() bool { return x.b.knows(id).receipts > 0 })
+	x.until("receipt", func() bool { return x.b.Knows(id).Receipts > 0 })
 	x.until("signing out", func() bool {
 		_, err := x.SignOut(x.t.Context(), agent.Target{All: true})
 		return err == nil && len(x.Status().Sessions) == 0
 	})
 	x.until("the bridge to know", func() bool {
-		all := x.b.heard(schemas.KindSignOut)
-		return len(all) > 0 && x.b.knows(all[0].m.RequestID()).receipts > 0 && x.records() == 0
+		all := x.b.Heard(schemas.KindSignOut)
+		return len(all) > 0 && x.b.Knows(all[0].Message.RequestID()).Receipts > 0 && x.records() == 0
 	})
 	x.until("the seat as before", func() bool {
 		now, _ := x.v.Get(x.t.Context(), position)
@@ -129,7 +130,7 @@ func (x *trip) run() int {
 	})
 	time.Sleep(time.Minute)
 	x.wantNoJournal()
-	if rings := x.b.rings(); rings != 1 {
+	if rings := x.b.Rings(); rings != 1 {
 		x.t.Errorf("the phone rang %d times", rings)
 	}
 	if s := x.look(id); s.State != agent.StateGranted {
@@ -138,24 +139,14 @@ func (x *trip) run() int {
 	return first.count
 }
 
-// rings is how often any phone has rung.
-func (b *bridge) rings() (n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, r := range b.requests {
-		n += r.rings
-	}
-	return n
-}
-
 func newTrip(t *testing.T, left int, after bool) *trip {
-	b, v := newBridge(t), vehicle.NewMemory(nil)
+	b, v := agenttest.NewBridge(t), vehicle.NewMemory(nil)
 	disk := &mortal{Memory: new(outbox.Memory), left: left, after: after}
 	x := &trip{disk: disk, v: v}
 	x.car = newCar(t, b, func(cfg *agent.Config) {
 		cfg.Vehicle, cfg.Settings, cfg.Store = v, annasAPI(), disk
 	})
-	b.set(func(b *bridge) { b.alive = func() bool { return !x.disk.isDead() } })
+	b.Set(func(b *agenttest.Bridge) { b.Alive = func() bool { return !x.disk.isDead() } })
 	return x
 }
 
@@ -181,7 +172,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 // and no grant is receipted that is not stored.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		disk := &mortal{Memory: new(outbox.Memory), left: -1}
 		c := newCar(t, b, func(cfg *agent.Config) { cfg.Store = disk })
 		id := c.signIn("anna@example.com")
@@ -190,16 +181,16 @@ func TestDiskFull(t *testing.T) {
 		if _, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", LoginHint: "x", Seat: 3}); !errors.Is(err, agent.ErrStore) {
 			t.Errorf("a sign-in that is not stored: %v", err)
 		}
-		b.approve(id, "Anna")
+		b.Approve(id, "Anna")
 		time.Sleep(20 * time.Second)
 		c.wantSessions(0)
-		if n := b.knows(id).receipts; n != 0 {
+		if n := b.Knows(id).Receipts; n != 0 {
 			t.Errorf("%d receipts for what is not stored", n)
 		}
 		full(false)
 		time.Sleep(10 * time.Second)
 		c.wantSessions(1)
-		if n := b.knows(id).receipts; n != 1 {
+		if n := b.Knows(id).Receipts; n != 1 {
 			t.Errorf("%d receipts", n)
 		}
 		full(true)

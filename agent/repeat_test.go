@@ -6,29 +6,30 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
 // pauses returns the times between messages.
-func pauses(all []said) (d []time.Duration) {
+func pauses(all []agenttest.Heard) (d []time.Duration) {
 	for i := 1; i < len(all); i++ {
-		d = append(d, all[i].at.Sub(all[i-1].at))
+		d = append(d, all[i].At.Sub(all[i-1].At))
 	}
 	return d
 }
 
 func TestRepeatsWithBackoffUntilAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		time.Sleep(time.Second)
-		b.set(func(b *bridge) { b.deaf = true })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = true })
 		id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", LoginHint: "anna@example.com", Expiry: 20 * time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(15 * time.Minute)
-		all := b.heard(schemas.KindSignIn)
+		all := b.Heard(schemas.KindSignIn)
 		if len(all) < 15 || len(all) > 25 {
 			t.Errorf("said %d times in 15 minutes", len(all))
 		}
@@ -45,21 +46,21 @@ func TestRepeatsWithBackoffUntilAnswered(t *testing.T) {
 			t.Error("no jitter")
 		}
 		for _, s := range all {
-			m := s.m.(*schemas.SignIn)
+			m := s.Message.(*schemas.SignIn)
 			if m.ID != id {
 				t.Errorf("id %v, want %v", m.ID, id)
 			}
-			if err := schemas.Fresh(m.IssuedAt, s.at); err != nil {
-				t.Errorf("said at %v: %v", s.at, err)
+			if err := schemas.Fresh(m.IssuedAt, s.At); err != nil {
+				t.Errorf("said at %v: %v", s.At, err)
 			}
 		}
-		if all[0].m.(*schemas.SignIn).IssuedAt != all[4].m.(*schemas.SignIn).IssuedAt {
+		if all[0].Message.(*schemas.SignIn).IssuedAt != all[4].Message.(*schemas.SignIn).IssuedAt {
 			t.Error("signed again without need")
 		}
-		b.set(func(b *bridge) { b.deaf = false })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = false })
 		time.Sleep(2 * time.Minute)
 		c.wantState(id, agent.StateRinging)
-		if n := b.knows(id).rings; n != 1 {
+		if n := b.Knows(id).Rings; n != 1 {
 			t.Errorf("the phone rang %d times", n)
 		}
 	})
@@ -69,24 +70,24 @@ func TestRepeatsWithBackoffUntilAnswered(t *testing.T) {
 // few times, and then gives up.
 func TestSilentWhileRinging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
 		time.Sleep(118 * time.Second)
-		if n := len(b.heard(schemas.KindSignIn)); n != 1 {
+		if n := len(b.Heard(schemas.KindSignIn)); n != 1 {
 			t.Fatalf("said %d times while ringing", n)
 		}
-		b.set(func(b *bridge) { b.deaf = true })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = true })
 		time.Sleep(20 * time.Second)
 		c.wantState(id, agent.StateRinging)
-		if n := len(b.heard(schemas.KindSignIn)); n < 3 || n > 6 {
+		if n := len(b.Heard(schemas.KindSignIn)); n < 3 || n > 6 {
 			t.Errorf("said %d times around the expiry", n)
 		}
 		time.Sleep(2 * time.Minute)
 		c.wantState(id, agent.StateUnknown)
-		n := len(b.heard(schemas.KindSignIn))
+		n := len(b.Heard(schemas.KindSignIn))
 		time.Sleep(time.Hour)
-		if more := len(b.heard(schemas.KindSignIn)); more != n || c.records() != 0 {
+		if more := len(b.Heard(schemas.KindSignIn)); more != n || c.records() != 0 {
 			t.Errorf("said %d times after giving up, %d records", more-n, c.records())
 		}
 	})
@@ -94,22 +95,22 @@ func TestSilentWhileRinging(t *testing.T) {
 
 func TestRingsOnIfTheBridgeSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
-		b.set(func(b *bridge) { b.expires = 30 })
+		b.Set(func(b *agenttest.Bridge) { b.ExpiresIn = 30 })
 		time.Sleep(130 * time.Second) // asked at 123 s, and told 30 s more
 		c.wantState(id, agent.StateRinging)
 		if s := c.look(id); s.ExpiresIn == 0 || s.ExpiresIn > 30*time.Second {
 			t.Errorf("rings %v more", s.ExpiresIn)
 		}
-		b.refuse(id, schemas.AccessDenied)
+		b.Refuse(id, schemas.AccessDenied)
 		time.Sleep(time.Second)
 		c.wantState(id, agent.StateRefused)
 		if s := c.look(id); s.Code != schemas.AccessDenied {
 			t.Errorf("refused with %v", s.Code)
 		}
-		if n := b.knows(id).receipts; n != 1 {
+		if n := b.Knows(id).Receipts; n != 1 {
 			t.Errorf("%d receipts for the refusal", n)
 		}
 	})
@@ -117,33 +118,33 @@ func TestRingsOnIfTheBridgeSaysSo(t *testing.T) {
 
 func TestRepeatsAtOnceAfterAReconnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
 		for range 3 {
 			c.Disconnected(nil)
 			time.Sleep(10 * time.Second)
-			n := len(b.heard(schemas.KindSignIn))
+			n := len(b.Heard(schemas.KindSignIn))
 			c.Connected()
-			time.Sleep(2 * travel)
-			if more := len(b.heard(schemas.KindSignIn)) - n; more != 1 {
+			time.Sleep(2 * agenttest.Travel)
+			if more := len(b.Heard(schemas.KindSignIn)) - n; more != 1 {
 				t.Fatalf("said %d times at once", more)
 			}
 			time.Sleep(20 * time.Second)
-			if more := len(b.heard(schemas.KindSignIn)) - n; more != 1 {
+			if more := len(b.Heard(schemas.KindSignIn)) - n; more != 1 {
 				t.Fatalf("said %d times", more)
 			}
 		}
 		// The link goes down and up before the agent has looked.
-		n := len(b.heard(schemas.KindSignIn))
+		n := len(b.Heard(schemas.KindSignIn))
 		c.Disconnected(nil)
 		c.Connected()
-		time.Sleep(2 * travel)
-		if more := len(b.heard(schemas.KindSignIn)) - n; more != 1 {
+		time.Sleep(2 * agenttest.Travel)
+		if more := len(b.Heard(schemas.KindSignIn)) - n; more != 1 {
 			t.Errorf("said %d times after a short interruption", more)
 		}
 		c.wantState(id, agent.StateRinging)
-		if n := b.knows(id).rings; n != 1 {
+		if n := b.Knows(id).Rings; n != 1 {
 			t.Errorf("the phone rang %d times", n)
 		}
 	})
@@ -151,7 +152,7 @@ func TestRepeatsAtOnceAfterAReconnection(t *testing.T) {
 
 func TestNeverSentIsUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		time.Sleep(time.Second)
 		c.Disconnected(nil)
@@ -161,7 +162,7 @@ func TestNeverSentIsUnsent(t *testing.T) {
 		c.wantState(id, agent.StateUnsent)
 		c.Connected()
 		time.Sleep(time.Hour)
-		if n := len(b.heard(schemas.KindSignIn)) + len(b.heard(schemas.KindCancel)); n != 0 {
+		if n := len(b.Heard(schemas.KindSignIn)) + len(b.Heard(schemas.KindCancel)); n != 0 {
 			t.Errorf("%d messages about it after all", n)
 		}
 	})
@@ -170,16 +171,16 @@ func TestNeverSentIsUnsent(t *testing.T) {
 // A request that no bridge may have is withdrawn rather than rung late.
 func TestUnansweredIsWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		time.Sleep(time.Second)
-		b.set(func(b *bridge) { b.deaf = true })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = true })
 		id := c.signIn("anna@example.com")
 		time.Sleep(5*time.Minute + 10*time.Second)
-		b.set(func(b *bridge) { b.deaf = false })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = false })
 		time.Sleep(time.Minute)
 		c.wantState(id, agent.StateCancelled)
-		if n := b.knows(id).rings; n != 0 {
+		if n := b.Knows(id).Rings; n != 0 {
 			t.Errorf("the phone rang %d times, five minutes late", n)
 		}
 	})
@@ -187,25 +188,25 @@ func TestUnansweredIsWithdrawn(t *testing.T) {
 
 func TestBusyIsRepeatedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		time.Sleep(time.Second)
 		busy := 2
-		b.set(func(b *bridge) {
-			b.answer = func(m schemas.Message) []schemas.Message {
+		b.Set(func(b *agenttest.Bridge) {
+			b.Answer = func(m schemas.Message) []schemas.Message {
 				if m.Kind() == schemas.KindSignIn && busy > 0 {
 					busy--
-					r := b.refusal(m.RequestID(), schemas.Busy)
+					r := b.Refusal(m.RequestID(), schemas.Busy)
 					r.RetryAfter = 30
 					return []schemas.Message{r}
 				}
-				return b.reply(m)
+				return b.Reply(m)
 			}
 		})
 		id := c.signIn("anna@example.com")
 		time.Sleep(3 * time.Minute)
 		c.wantState(id, agent.StateRinging)
-		for _, d := range pauses(b.heard(schemas.KindSignIn)) {
+		for _, d := range pauses(b.Heard(schemas.KindSignIn)) {
 			if d < 30*time.Second || d > time.Minute {
 				t.Errorf("repeated after %v, told 30 s", d)
 			}
@@ -217,9 +218,9 @@ func TestLostAnswers(t *testing.T) {
 	for _, kind := range []schemas.Kind{schemas.KindPending, schemas.KindGranted, schemas.KindWelcome} {
 		t.Run(kind.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBridge(t)
+				b := agenttest.NewBridge(t)
 				lost := 0
-				b.lose = func(m schemas.Message) bool {
+				b.Lose = func(m schemas.Message) bool {
 					if m.Kind() == kind && lost == 0 {
 						lost++
 						return true
@@ -230,11 +231,11 @@ func TestLostAnswers(t *testing.T) {
 				id := c.signIn("anna@example.com")
 				time.Sleep(9 * time.Second)
 				c.wantState(id, agent.StateRinging)
-				b.approve(id, "Anna")
+				b.Approve(id, "Anna")
 				time.Sleep(9 * time.Second)
 				c.wantState(id, agent.StateGranted)
-				if lost != 1 || b.knows(id).rings != 1 || b.knows(id).receipts != 1 {
-					t.Errorf("lost %d, rang %d, receipts %d", lost, b.knows(id).rings, b.knows(id).receipts)
+				if lost != 1 || b.Knows(id).Rings != 1 || b.Knows(id).Receipts != 1 {
+					t.Errorf("lost %d, rang %d, receipts %d", lost, b.Knows(id).Rings, b.Knows(id).Receipts)
 				}
 			})
 		})
@@ -245,26 +246,26 @@ func TestLostAnswers(t *testing.T) {
 // and changes nothing.
 func TestDuplicateGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		id := c.signIn("anna@example.com")
 		ignored := 0
-		b.set(func(b *bridge) {
-			b.answer = func(m schemas.Message) []schemas.Message {
+		b.Set(func(b *agenttest.Bridge) {
+			b.Answer = func(m schemas.Message) []schemas.Message {
 				if m.Kind() == schemas.KindReceipt && ignored < 3 {
 					ignored++
 					return nil
 				}
-				return b.reply(m)
+				return b.Reply(m)
 			}
 		})
 		events := c.Watch(t.Context())
-		b.approve(id, "Anna")
+		b.Approve(id, "Anna")
 		time.Sleep(time.Second)
 		c.restart()
 		time.Sleep(time.Minute)
-		if ignored != 3 || b.knows(id).receipts != 1 {
-			t.Errorf("%d receipts ignored, %d taken", ignored, b.knows(id).receipts)
+		if ignored != 3 || b.Knows(id).Receipts != 1 {
+			t.Errorf("%d receipts ignored, %d taken", ignored, b.Knows(id).Receipts)
 		}
 		c.wantSessions(1)
 		begun := 0

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -20,7 +21,7 @@ func TestSignOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBridge(t)
+				b := agenttest.NewBridge(t)
 				c := newCar(t, b, nil)
 				id := c.enter("Anna")
 				c.Disconnected(nil)
@@ -36,14 +37,14 @@ func TestSignOut(t *testing.T) {
 				c.restart() // connects
 				c.wantSessions(0)
 				time.Sleep(10 * time.Second)
-				outs := b.heard(schemas.KindSignOut)
+				outs := b.Heard(schemas.KindSignOut)
 				if len(outs) != 1 {
 					t.Fatalf("said %d times", len(outs))
 				}
 				if n := c.records(); n != 0 {
 					t.Errorf("%d records are left", n)
 				}
-				if n := b.knows(outs[0].m.RequestID()).receipts; n != 1 {
+				if n := b.Knows(outs[0].Message.RequestID()).Receipts; n != 1 {
 					t.Errorf("%d receipts", n)
 				}
 			})
@@ -54,10 +55,10 @@ func TestSignOut(t *testing.T) {
 // A sign-out is repeated for as long as it takes, ever more seldom.
 func TestSignOutIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		c.enter("Anna")
-		b.set(func(b *bridge) { b.deaf = true })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = true })
 		if _, err := c.SignOut(t.Context(), agent.Target{All: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -65,19 +66,19 @@ func TestSignOutIsRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(24 * time.Hour)
-		all := b.heard(schemas.KindSignOut)
+		all := b.Heard(schemas.KindSignOut)
 		if len(all) < 90 || len(all) > 130 {
 			t.Errorf("said %d times in a day", len(all))
 		}
 		for _, s := range all {
-			if s.m.RequestID() != all[0].m.RequestID() {
+			if s.Message.RequestID() != all[0].Message.RequestID() {
 				t.Fatal("two sign-outs for the same")
 			}
-			if err := schemas.Fresh(s.m.(*schemas.SignOut).IssuedAt, s.at); err != nil {
+			if err := schemas.Fresh(s.Message.(*schemas.SignOut).IssuedAt, s.At); err != nil {
 				t.Error(err)
 			}
 		}
-		b.set(func(b *bridge) { b.deaf = false })
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = false })
 		time.Sleep(20 * time.Minute)
 		if n := c.records(); n != 0 {
 			t.Errorf("%d records are left", n)
@@ -94,26 +95,28 @@ func TestRevoked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBridge(t)
+				b := agenttest.NewBridge(t)
 				c := newCar(t, b, nil)
 				id := c.enter("Anna")
 				old := m(id)
-				b.set(func(b *bridge) { b.say(old) })
+				b.Set(func(b *agenttest.Bridge) { b.Say(old) })
 				time.Sleep(time.Second)
 				c.wantSessions(0)
-				if n := len(b.heard(schemas.KindReceipt)); n != 2 {
+				if n := len(b.Heard(schemas.KindReceipt)); n != 2 {
 					t.Errorf("%d receipts, want one for the grant and one for the revocation", n)
 				}
 				// A copy signs nobody out who has come since, also after a restart.
 				c.enter("Bela")
-				b.set(func(b *bridge) { b.say(old) })
+				b.Set(func(b *agenttest.Bridge) { b.Say(old) })
 				time.Sleep(time.Second)
 				c.restart()
-				b.set(func(b *bridge) { b.say(old) })
+				b.Set(func(b *agenttest.Bridge) { b.Say(old) })
 				time.Sleep(time.Second)
 				c.wantSessions(1)
 				// One about others does nothing.
-				b.set(func(b *bridge) { b.say(&schemas.Revoked{ID: schemas.NewID(), Sessions: []schemas.ID{schemas.NewID()}}) })
+				b.Set(func(b *agenttest.Bridge) {
+					b.Say(&schemas.Revoked{ID: schemas.NewID(), Sessions: []schemas.ID{schemas.NewID()}})
+				})
 				time.Sleep(time.Second)
 				c.wantSessions(1)
 			})
@@ -125,7 +128,7 @@ func TestRevoked(t *testing.T) {
 // bridge has answered: the answer is not about them.
 func TestSignInAfterSignOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		c.enter("Anna")
 		c.Disconnected(nil)
@@ -133,22 +136,25 @@ func TestSignInAfterSignOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := c.signIn("bela@example.com")
-		b.set(func(b *bridge) {
-			b.said = nil
-			b.lose = func(m schemas.Message) bool { return m.Kind() == schemas.KindRevoked }
+		b.Set(func(b *agenttest.Bridge) {
+			b.Said = nil
+			b.Lose = func(m schemas.Message) bool { return m.Kind() == schemas.KindRevoked }
 		})
 		c.Connected()
 		time.Sleep(time.Second)
-		b.mu.Lock()
-		order := []schemas.Kind{b.said[0].m.Kind(), b.said[1].m.Kind()}
-		b.mu.Unlock()
+		var order []schemas.Kind
+		b.Set(func(b *agenttest.Bridge) {
+			for _, s := range b.Said {
+				order = append(order, s.Message.Kind())
+			}
+		})
 		if order[0] != schemas.KindSignOut || order[1] != schemas.KindSignIn {
 			t.Errorf("said %v", order)
 		}
-		b.approve(id, "Bela")
+		b.Approve(id, "Bela")
 		time.Sleep(time.Second)
 		c.wantSessions(1)
-		b.set(func(b *bridge) { b.lose = nil })
+		b.Set(func(b *agenttest.Bridge) { b.Lose = nil })
 		time.Sleep(time.Minute)
 		c.wantSessions(1)
 	})
@@ -156,7 +162,7 @@ func TestSignInAfterSignOut(t *testing.T) {
 
 func TestPeople(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		c.enter("Anna")
 		c.enter("Bela")
@@ -169,10 +175,10 @@ func TestPeople(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			c.wantState(id, agent.StateRinging)
-			b.approve(id, "")
+			b.Approve(id, "")
 			time.Sleep(time.Second)
 			c.wantSessions(1)
-			return b.knows(id).m.(*schemas.SignIn)
+			return b.Knows(id).Message.(*schemas.SignIn)
 		}
 		first, second := again("anna"), again("1")
 		if first.Person == nil || first.Sealed != nil || second.Person == nil || *first.Person == *second.Person {
@@ -184,9 +190,9 @@ func TestPeople(t *testing.T) {
 		}
 		// The same hint is the same person; an equal name is not.
 		c.enter("Anna")
-		b.set(func(b *bridge) { b.names[schemas.NewHandle()] = "x" })
+		b.Set(func(b *agenttest.Bridge) { b.Names[schemas.NewHandle()] = "x" })
 		id := c.signIn("other-anna@example.com")
-		b.approve(id, "Anna")
+		b.Approve(id, "Anna")
 		time.Sleep(time.Second)
 		people := c.Status().People
 		if len(people) != 3 || people[0].Name != "Anna" || people[1].Name != "Bela" || people[2].Name != "Anna" {
@@ -196,7 +202,7 @@ func TestPeople(t *testing.T) {
 			t.Error("an ambiguous name is taken")
 		}
 		// Who is not known at the bridge any more is forgotten.
-		b.set(func(b *bridge) { clear(b.names) })
+		b.Set(func(b *agenttest.Bridge) { clear(b.Names) })
 		id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", Person: "3"})
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +218,7 @@ func TestPeople(t *testing.T) {
 // Whoever takes the seat ends the session of who sat there.
 func TestTheNextDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBridge(t)
+		b := agenttest.NewBridge(t)
 		c := newCar(t, b, nil)
 		first := c.enter("Anna")
 		second := c.enter("Bela")
@@ -220,8 +226,8 @@ func TestTheNextDriver(t *testing.T) {
 			t.Errorf("sessions %+v", s)
 		}
 		time.Sleep(time.Second)
-		outs := b.heard(schemas.KindSignOut)
-		if len(outs) != 1 || outs[0].m.(*schemas.SignOut).Sessions[0] != first {
+		outs := b.Heard(schemas.KindSignOut)
+		if len(outs) != 1 || outs[0].Message.(*schemas.SignOut).Sessions[0] != first {
 			t.Errorf("sign-outs %+v", outs)
 		}
 	})

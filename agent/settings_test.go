@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/agent/settings"
 	"github.com/carillon-iot/carillon/agent/vehicle"
 	"github.com/carillon-iot/carillon/schemas"
@@ -40,7 +41,7 @@ func (c *car) session() agent.Session {
 
 func TestSettingsAreAppliedAndTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v := newBridge(t), vehicle.NewMemory(nil)
+		b, v := agenttest.NewBridge(t), vehicle.NewMemory(nil)
 		before := v.Values()
 		c := newCar(t, b, withVehicle(v, annasAPI()))
 		c.enter("Anna")
@@ -83,13 +84,13 @@ func (c *car) wantNoJournal() {
 // Nothing moves a seat while the vehicle moves; all the rest is set at once.
 func TestHeldWhileMoving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v := newBridge(t), vehicle.NewMemory(nil)
+		b, v := agenttest.NewBridge(t), vehicle.NewMemory(nil)
 		c := newCar(t, b, withVehicle(v, annasAPI()))
 		if err := v.Drive(50); err != nil {
 			t.Fatal(err)
 		}
 		id := c.enter("Anna")
-		if m := b.knows(id).m.(*schemas.SignIn); !m.Moving {
+		if m := b.Knows(id).Message.(*schemas.SignIn); !m.Moving {
 			t.Error("the bridge was not told that the vehicle moves")
 		}
 		wantValue(t, v, position, 150)
@@ -165,7 +166,7 @@ func (s *stubborn) refuse(path string) {
 
 func TestAllOrNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v := newBridge(t), &stubborn{Memory: vehicle.NewMemory(nil), path: position}
+		b, v := agenttest.NewBridge(t), &stubborn{Memory: vehicle.NewMemory(nil), path: position}
 		before := v.Values()
 		c := newCar(t, b, withVehicle(v, annasAPI()))
 		c.enter("Anna")
@@ -193,7 +194,7 @@ func TestWrongDocumentsSetNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, v, a := newBridge(t), vehicle.NewMemory(nil), annasAPI()
+				b, v, a := agenttest.NewBridge(t), vehicle.NewMemory(nil), annasAPI()
 				change(a.doc)
 				c := newCar(t, b, withVehicle(v, a))
 				c.enter("Anna")
@@ -212,7 +213,7 @@ func TestWrongDocumentsSetNothing(t *testing.T) {
 
 func TestSettingsAPIIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v, a := newBridge(t), vehicle.NewMemory(nil), annasAPI()
+		b, v, a := agenttest.NewBridge(t), vehicle.NewMemory(nil), annasAPI()
 		a.set(nil, &settings.NetworkError{Err: errors.New("no route")})
 		c := newCar(t, b, withVehicle(v, a))
 		c.enter("Anna")
@@ -234,7 +235,7 @@ func TestSettingsAPIRefuses(t *testing.T) {
 		401: agent.SettingsFailed, 403: agent.SettingsFailed, 404: agent.SettingsNone, 302: agent.SettingsFailed, 503: agent.SettingsFetching,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b, a := newBridge(t), annasAPI()
+			b, a := agenttest.NewBridge(t), annasAPI()
 			a.set(nil, &settings.AnswerError{Status: status})
 			c := newCar(t, b, withVehicle(vehicle.NewMemory(nil), a))
 			c.enter("Anna")
@@ -248,7 +249,7 @@ func TestSettingsAPIRefuses(t *testing.T) {
 
 func TestTokenExpiresBeforeTheSettingsCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, a := newBridge(t), annasAPI()
+		b, a := agenttest.NewBridge(t), annasAPI()
 		a.set(nil, &settings.NetworkError{Err: errors.New("no route")})
 		c := newCar(t, b, withVehicle(vehicle.NewMemory(nil), a))
 		c.enter("Anna")
@@ -268,7 +269,7 @@ func TestTokenExpiresBeforeTheSettingsCome(t *testing.T) {
 // had set comes back to what was there before both.
 func TestTheNextDriversSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v, a := newBridge(t), vehicle.NewMemory(nil), annasAPI()
+		b, v, a := agenttest.NewBridge(t), vehicle.NewMemory(nil), annasAPI()
 		c := newCar(t, b, withVehicle(v, a))
 		c.enter("Anna")
 		a.set(settings.Values{position: vehicle.Number(200)}, nil)
@@ -296,14 +297,14 @@ func TestTheNextDriversSettings(t *testing.T) {
 // The passenger sets the passenger's place.
 func TestPassenger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v := newBridge(t), vehicle.NewMemory(nil)
+		b, v := agenttest.NewBridge(t), vehicle.NewMemory(nil)
 		c := newCar(t, b, withVehicle(v, annasAPI()))
 		id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat climate media", LoginHint: "bela@example.com", Seat: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		b.approve(id, "Bela")
+		b.Approve(id, "Bela")
 		time.Sleep(time.Second)
 		wantValue(t, v, position, 150)
 		wantValue(t, v, strings.Replace(position, "DriverSide", "PassengerSide", 1), 320)
@@ -314,7 +315,7 @@ func TestPassenger(t *testing.T) {
 
 func TestGuest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v := newBridge(t), vehicle.NewMemory(nil)
+		b, v := agenttest.NewBridge(t), vehicle.NewMemory(nil)
 		c := newCar(t, b, func(cfg *agent.Config) {
 			withVehicle(v, annasAPI())(cfg)
 			cfg.Guest = settings.Values{position: vehicle.Number(100), volume: vehicle.Number(5)}
@@ -331,7 +332,7 @@ func TestGuest(t *testing.T) {
 		wantValue(t, v, position, 100)
 		wantValue(t, v, heating, 0)
 		_, err := agent.New(agent.Config{
-			Certificate: c.cfg.Certificate, Roots: c.cfg.Roots, Publisher: b, Store: c.store, Logger: quiet(),
+			Certificate: c.cfg.Certificate, Roots: c.cfg.Roots, Publisher: b, Store: c.store, Logger: agenttest.Quiet(),
 			Guest: settings.Values{position: vehicle.Number(-1)},
 		})
 		if err == nil || !strings.Contains(err.Error(), "guest") {
@@ -343,7 +344,7 @@ func TestGuest(t *testing.T) {
 // A vehicle that cannot take a value back at once is asked until it does.
 func TestRestoringIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, v := newBridge(t), &stubborn{Memory: vehicle.NewMemory(nil)}
+		b, v := agenttest.NewBridge(t), &stubborn{Memory: vehicle.NewMemory(nil)}
 		c := newCar(t, b, withVehicle(v, annasAPI()))
 		c.enter("Anna")
 		v.refuse(position)

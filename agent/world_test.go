@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/agent"
+	"github.com/carillon-iot/carillon/agent/agenttest"
 	"github.com/carillon-iot/carillon/agent/outbox"
 	"github.com/carillon-iot/carillon/agent/settings"
 	"github.com/carillon-iot/carillon/agent/vehicle"
@@ -19,7 +20,7 @@ import (
 // A car is a device with its disk, in front of a bridge.
 type car struct {
 	t     *testing.T
-	b     *bridge
+	b     *agenttest.Bridge
 	store agent.Store
 	cfg   agent.Config
 	*agent.Agent
@@ -27,12 +28,12 @@ type car struct {
 }
 
 // newCar returns a car that is connected, and whose agent runs.
-func newCar(t *testing.T, b *bridge, change func(*agent.Config)) *car {
+func newCar(t *testing.T, b *agenttest.Bridge, change func(*agent.Config)) *car {
 	t.Helper()
 	c := &car{t: t, b: b, store: new(outbox.Memory), stop: func() {}}
 	c.cfg = agent.Config{
-		Certificate: mtls.Fixed(b.ca.Device(deviceID)), Roots: b.ca.Roots(), Publisher: b, Store: c.store,
-		Logger: quiet(),
+		Certificate: mtls.Fixed(b.CA.Device(agenttest.DeviceID)), Roots: b.CA.Roots(), Publisher: b, Store: c.store,
+		Logger: agenttest.Quiet(),
 	}
 	if change != nil {
 		change(&c.cfg)
@@ -61,7 +62,7 @@ func (c *car) start() {
 		c.stop = func() {}
 	}
 	c.t.Cleanup(func() { c.stop() })
-	c.b.set(func(b *bridge) { b.agents = a })
+	c.b.Set(func(b *agenttest.Bridge) { b.Device = a })
 	a.Connected()
 }
 
@@ -87,7 +88,7 @@ func (c *car) signIn(hint string) schemas.ID {
 func (c *car) enter(name string) schemas.ID {
 	c.t.Helper()
 	id := c.signIn(name + "@example.com")
-	c.b.approve(id, name)
+	c.b.Approve(id, name)
 	time.Sleep(time.Second)
 	c.wantState(id, agent.StateGranted)
 	return id
@@ -144,7 +145,7 @@ func (a *api) Fetch(_ context.Context, t settings.Token) (settings.Document, err
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls++
-	if len(t.Access) != token900 {
+	if len(t.Access) != agenttest.TokenBytes {
 		return settings.Document{}, errors.New("not the token")
 	}
 	if a.err != nil {
