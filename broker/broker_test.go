@@ -2,11 +2,13 @@ package broker_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,6 +87,35 @@ func TestLinksComeBackAfterAKill(t *testing.T) {
 		}
 		if n := bridge.Status().Connections; n != 4 {
 			t.Errorf("%d connections of the bridge, want 4", n)
+		}
+	})
+}
+
+// A renewed certificate is shown from the next connection on; the old one may
+// be revoked as soon as the new one is there.
+func TestLinkShowsTheRenewedCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var revoked atomic.Pointer[x509.Certificate]
+		b := brokertest.Start(t, mtlstest.New(t), func(c *broker.Config) {
+			c.Revoked = func(cert *x509.Certificate) bool { r := revoked.Load(); return r != nil && r.Equal(cert) }
+		})
+		var current atomic.Pointer[tls.Certificate]
+		current.Store(b.Authority.Device("d1"))
+		d := linked(t, b, current.Load(), func(c *link.Config) {
+			c.Dial = b.Dialer(func() (*tls.Certificate, error) { return current.Load(), nil })
+		})
+		for i := range 3 {
+			old := current.Load().Leaf
+			current.Store(b.Authority.Device("d1"))
+			revoked.Store(old)
+			b.Broker().Sweep()
+			time.Sleep(10 * time.Minute)
+			if s := d.Status(); s.State != link.Up || s.Connections != uint64(i+2) {
+				t.Fatalf("after renewal %d: %+v", i, s)
+			}
+			if err := d.Publish(t.Context(), "carillon/v1/d1/up", nil); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

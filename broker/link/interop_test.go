@@ -244,6 +244,44 @@ func (m *mosquitto) waitRefused(cert *tls.Certificate) {
 	m.t.Fatal("a revoked certificate is still accepted")
 }
 
+// What a signal makes it read again: its certificate, and the rules, which also
+// hold for those who are connected.
+func TestInteropMosquittoReloads(t *testing.T) {
+	m := startMosquitto(t)
+	bridge := m.join(m.Authority.Bridge("bridge-1"), "bridge:bridge-1", schemas.UpFilter)
+	bad := m.join(m.Authority.Device("stolen"), "stolen", "carillon/v1/stolen/down")
+	d := m.join(m.Authority.Device("d1"), "d1", "carillon/v1/d1/down")
+	before := m.shown()
+	m.writeBroker()
+	m.write("acl", []byte(m.read("acl")+"\nuser stolen\ntopic deny carillon/v1/stolen/up\ntopic deny carillon/v1/stolen/down\n"))
+	if err := m.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); m.shown() == before; {
+		if time.Now().After(end) {
+			t.Fatal("the new certificate is not shown")
+		}
+	}
+	bad.say("carillon/v1/stolen/up", "too late")
+	bridge.say("carillon/v1/stolen/down", "too late")
+	bridge.say("carillon/v1/d1/down", "still here")
+	d.expect("carillon/v1/d1/down still here")
+	d.say("carillon/v1/d1/up", "still here")
+	bridge.expect("carillon/v1/d1/up still here")
+	bad.nothing()
+}
+
+// shown is the serial number of the certificate that it shows.
+func (m *mosquitto) shown() string {
+	m.t.Helper()
+	conn, err := m.dial(m.Authority.Device("reader"))(m.t.Context())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
 // A revocation list that is out of date refuses everybody; the page says so.
 func TestInteropMosquittoOldRevocationList(t *testing.T) {
 	m := startMosquitto(t)

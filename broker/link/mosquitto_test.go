@@ -81,6 +81,17 @@ func (m *mosquitto) install() {
 	m.write("mosquitto.conf", []byte(conf))
 	m.write("acl", []byte(m.read("acl")))
 	m.write("roots.pem", encodePEM("CERTIFICATE", m.Authority.Root.Raw))
+	m.writeBroker()
+	m.writeCRL()
+	// The broker gives up root; these are throw-away keys.
+	for dir := m.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		_ = os.Chmod(dir, 0o755)
+	}
+}
+
+// writeBroker writes a new certificate and key of the broker.
+func (m *mosquitto) writeBroker() {
+	m.t.Helper()
 	broker := m.Authority.Broker("127.0.0.1", "localhost")
 	var chain []byte
 	for _, der := range broker.Certificate {
@@ -92,11 +103,6 @@ func (m *mosquitto) install() {
 		m.t.Fatal(err)
 	}
 	m.write("broker.key", encodePEM("PRIVATE KEY", key))
-	m.writeCRL()
-	// The broker gives up root; these are throw-away keys.
-	for dir := m.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		_ = os.Chmod(dir, 0o755)
-	}
 }
 
 func (m *mosquitto) writeCRL() { m.write("crl.pem", encodePEM("X509 CRL", m.Authority.CRL())) }
