@@ -65,7 +65,7 @@ func (v *visit) auto(ctx context.Context) error {
 
 // signIn returns what it cost and how long it took.
 func (v *visit) signIn(ctx context.Context) (cost wiretap.Count, took time.Duration, err error) {
-	began, before, receipts := time.Now(), v.car.Spent(), v.car.Cost(schemas.KindReceipt)
+	began, before, receipts := time.Now(), v.car.Spent(), v.car.Carried(schemas.KindReceipt)
 	if err := v.ask(ctx, v.car, v.flags.person, v.flags.scope); err != nil {
 		return cost, 0, err
 	}
@@ -100,9 +100,9 @@ func (v *visit) applied() error {
 }
 
 // more waits for another message of a kind on the car's radio.
-func (v *visit) more(k schemas.Kind, than wiretap.Count) func() error {
+func (v *visit) more(k schemas.Kind, than int) func() error {
 	return func() error {
-		if v.car.Cost(k) == than {
+		if v.car.Carried(k) == than {
 			return fmt.Errorf("the radio has carried no %v yet", k)
 		}
 		return nil
@@ -111,7 +111,7 @@ func (v *visit) more(k schemas.Kind, than wiretap.Count) func() error {
 
 // signOut waits until everything is restored and the bridge has confirmed it.
 func (v *visit) signOut(ctx context.Context) error {
-	confirmed := v.car.Cost(schemas.KindRevoked)
+	confirmed := v.car.Carried(schemas.KindRevoked)
 	if err := v.car.SignOut(ctx); err != nil {
 		return err
 	}

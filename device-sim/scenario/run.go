@@ -99,8 +99,10 @@ var table = sync.OnceValue(phrases)
 func (s *stage) play(ctx context.Context, steps []script.Step, tell func(script.Step), r *Result) error {
 	before, began := s.world.Radio(), time.Now()
 	defer func() {
+		r.Took = time.Since(began)
+		s.settle(ctx)
 		cost := s.world.Radio().Sub(before)
-		r.Up, r.Down, r.Pushes, r.Took = cost.Up, cost.Down, s.world.Pushes(), time.Since(began)
+		r.Up, r.Down, r.Pushes = cost.Up, cost.Down, s.world.Pushes()
 	}()
 	for _, st := range steps {
 		if tell != nil {

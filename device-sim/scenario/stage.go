@@ -66,6 +66,29 @@ func (s *stage) answers() []string {
 	return out
 }
 
+// settle waits a moment for the receipts that are on their way, so that what is
+// counted does not depend on who is faster. A scenario in which one is missing
+// has said so itself, or does not care.
+func (s *stage) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = s.world.Await(ctx, func() error {
+		s.note()
+		answered := map[*world.Car]int{}
+		for _, a := range s.asks {
+			if a.end != "" {
+				answered[a.car]++
+			}
+		}
+		for c, n := range answered {
+			if c.Carried(schemas.KindReceipt) < n {
+				return errors.New("a receipt is missing")
+			}
+		}
+		return nil
+	})
+}
+
 func (s *stage) intruder() (*world.Intruder, error) {
 	if len(s.intruders) == 0 {
 		return nil, errors.New("there is no intruder yet")

@@ -50,6 +50,7 @@ type Car struct {
 	asked  schemas.ID               // the latest sign-in
 	before map[string]vehicle.Value // as it was when that began, nobody signed in
 	cost   map[schemas.Kind]wiretap.Count
+	number map[schemas.Kind]int
 	linked wiretap.Count              // what connecting and subscribing has cost
 	sent   map[schemas.Kind][]byte    // the latest payload of each kind that went up
 	got    map[[sha256.Size]byte]bool // what came down, by its hash
@@ -77,7 +78,8 @@ func newCar(cfg carConfig) (*Car, error) {
 	c := &Car{
 		Name: cfg.name, Device: schemas.NewDeviceID(), Vehicle: vehicle.NewMemory(nil), journal: cfg.journal,
 		files: &mtls.Files{CertFile: filepath.Join(dir, "device.pem"), KeyFile: filepath.Join(dir, "device.key"), Logger: cfg.logger},
-		cost:  map[schemas.Kind]wiretap.Count{}, sent: map[schemas.Kind][]byte{}, got: map[[sha256.Size]byte]bool{},
+		cost:  map[schemas.Kind]wiretap.Count{}, number: map[schemas.Kind]int{},
+		sent: map[schemas.Kind][]byte{}, got: map[[sha256.Size]byte]bool{},
 	}
 	c.Tap = wiretap.New(c.heard)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

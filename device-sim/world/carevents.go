@@ -30,6 +30,7 @@ func (c *Car) tell(what, text string) {
 func (c *Car) heard(p wiretap.Packet) {
 	c.mu.Lock()
 	c.cost[p.Kind] = c.cost[p.Kind].Add(p)
+	c.number[p.Kind]++
 	if p.Type.Connects() {
 		c.linked = c.linked.Add(p)
 	}
@@ -96,12 +97,11 @@ func (c *Car) Spent() wiretap.Count {
 	return spent
 }
 
-// Cost is what messages of a kind have cost the radio, as MQTT packets; kind 0
-// is everything that is no message.
-func (c *Car) Cost(k schemas.Kind) wiretap.Count {
+// Carried is how many messages of a kind the radio has carried.
+func (c *Car) Carried(k schemas.Kind) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cost[k]
+	return c.number[k]
 }
 
 // Sent returns the latest message of a kind that the car has published.
