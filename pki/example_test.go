@@ -35,7 +35,7 @@ func ExampleOpen() {
 }
 
 // A device with its key in a TPM, and nothing else but a token.
-func ExampleAuthority_Token() {
+func Example_device() {
 	var tpmSigner crypto.Signer
 	token := "eyJ…"
 	ctx := context.Background()

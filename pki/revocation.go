@@ -3,7 +3,6 @@ package pki
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/smallstep/certificates/db"
-	"github.com/smallstep/nosql/database"
 
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
@@ -102,7 +100,6 @@ func (a *Authority) RevokeSerial(ctx context.Context, serial *big.Int, reason Re
 	if err != nil {
 		return nil, fmt.Errorf("revoking certificate %s: %w", serial, err)
 	}
-	a.log.Warn("certificate revoked", "subject", cert.Subject.CommonName, "serials", serials, "reason", int(reason), "note", note)
 	return serials, a.regenerate()
 }
 
@@ -168,80 +165,4 @@ func (a *Authority) regenerate() error {
 		return fmt.Errorf("making a revocation list: %w", err)
 	}
 	return nil
-}
-
-// Revoke is called by step-ca for its own API: one certificate by its serial
-// number.
-func (s *store) Revoke(info *db.RevokedCertificateInfo) error {
-	cert, err := s.GetCertificate(info.Serial)
-	if err != nil {
-		return s.DB.Revoke(info) // not ours to know, but may be listed
-	}
-	already, err := s.IsRevoked(info.Serial)
-	if err != nil {
-		return err
-	}
-	if _, err := s.revokeKey(cert, *info); err != nil {
-		return err
-	}
-	if already {
-		return db.ErrAlreadyExists
-	}
-	return nil
-}
-
-// revokeKey revokes the key of a certificate, and every certificate with it.
-func (s *store) revokeKey(cert *x509.Certificate, info db.RevokedCertificateInfo) ([]string, error) {
-	entry, err := entryOf(cert)
-	if err != nil {
-		return nil, err
-	}
-	if info.ReasonCode == int(ReasonSuperseded) {
-		return s.revokeAll([]issued{entry}, info)
-	}
-	id, err := mtls.IdentityOf(cert)
-	if err != nil {
-		return nil, err
-	}
-	same := []issued{entry}
-	err = s.update(id, func(h *holder) error {
-		h.key(entry.Key).Revoked = true
-		for _, i := range h.Issued {
-			if i.Key == entry.Key && i.Serial != entry.Serial {
-				same = append(same, i)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.revokeAll(same, info)
-}
-
-// revokeAll enters certificates in the table of the revoked, in one transaction,
-// and returns those that were not in it.
-func (s *store) revokeAll(list []issued, info db.RevokedCertificateInfo) ([]string, error) {
-	tx := new(database.Tx)
-	var serials []string
-	for _, i := range list {
-		revoked, err := s.IsRevoked(i.Serial)
-		if err != nil {
-			return nil, err
-		}
-		if revoked {
-			continue
-		}
-		info.Serial, info.ExpiresAt = i.Serial, i.NotAfter
-		raw, err := json.Marshal(info)
-		if err != nil {
-			return nil, err
-		}
-		tx.Set(revokedTable, []byte(i.Serial), raw)
-		serials = append(serials, i.Serial)
-	}
-	if len(serials) == 0 {
-		return nil, nil
-	}
-	return serials, s.Update(tx)
 }
