@@ -475,6 +475,30 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// A client that takes its messages and never says so fills its own account
+// only, and the operator can see that messages were dropped.
+func TestClientThatNeverAcknowledges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, sent = 5, 20
+		b := limited(t, broker.Limits{MaxInflight: limit})
+		bridge := connect(t, b, b.Authority.Bridge("b1"))
+		mute, good := connect(t, b, b.Authority.Device("mute")), connect(t, b, b.Authority.Device("good"))
+		mute.subscribe("carillon/v1/mute/down")
+		good.subscribe("carillon/v1/good/down")
+		for i := range sent {
+			if !bridge.publish("carillon/v1/mute/down", "x") || !bridge.publish("carillon/v1/good/down", fmt.Sprint(i)) {
+				t.Fatal("the bridge is not served")
+			}
+			if got := good.delivered(); got != fmt.Sprint(i) {
+				t.Fatalf("another client received %q, want %d", got, i)
+			}
+		}
+		if s := b.Broker().Stats(); s.Unacknowledged != sent-limit || s.Devices != 2 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
 func TestSilentClientIsDisconnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brokertest.Start(t, mtlstest.New(t))

@@ -85,6 +85,7 @@ type program struct {
 	dir       string
 	authority *mtlstest.Authority
 	lines     chan map[string]any // of its log
+	past      []map[string]any    // lines that were not waited for; owned by the test
 	stop      func() int          // returns the exit status
 }
 
@@ -129,6 +130,11 @@ func (p *program) readLog(r io.Reader) {
 // said waits for a line of the log and returns one of its values.
 func (p *program) said(msg, key string) string {
 	p.t.Helper()
+	for _, line := range p.past {
+		if line["msg"] == msg {
+			return fmt.Sprint(line[key])
+		}
+	}
 	timeout := time.After(patience)
 	for {
 		select {
@@ -139,6 +145,7 @@ func (p *program) said(msg, key string) string {
 			if line["msg"] == msg {
 				return fmt.Sprint(line[key])
 			}
+			p.past = append(p.past, line)
 		case <-timeout:
 			p.t.Fatalf("the program does not say %q", msg)
 		}
