@@ -104,15 +104,12 @@ func (c *cli) revoke(ctx context.Context, o *revokeFlags, args []string) (err er
 	if o.json {
 		return c.json(map[string]any{"revoked": append([]string{}, serials...), "running": running})
 	}
-	_, err = fmt.Fprintf(c.out, "revoked %d certificates%s\n", len(serials), listed(serials))
-	return err
-}
-
-func listed(serials []string) string {
 	if len(serials) == 0 {
-		return ""
+		_, err = fmt.Fprintln(c.out, "revoked; there was no certificate left to revoke")
+		return err
 	}
-	return ": " + strings.Join(serials, " ")
+	_, err = fmt.Fprintf(c.out, "revoked certificates: %s\n", strings.Join(serials, " "))
+	return err
 }
 
 // order decides which of the two ways to revoke was asked for.

@@ -148,8 +148,11 @@ func TestSession(t *testing.T) {
 	if list := ok(t, "list", "--dir", p.dir); strings.Count(list, made.ID) != 2 || strings.Contains(list, "revoked") {
 		t.Errorf("list:\n%s", list)
 	}
-	if out := ok(t, "revoke", "--dir", p.dir, "device", made.ID, "--note", "stolen"); !strings.Contains(out, "revoked 2 certificates") {
+	if out := ok(t, "revoke", "--dir", p.dir, "device", made.ID, "--note", "stolen"); len(strings.Fields(out)) != 4 { // revoked certificates: one and its successor
 		t.Errorf("revoke: %q", out)
+	}
+	if out := ok(t, "revoke", "--dir", p.dir, "device", made.ID); !strings.Contains(out, "no certificate left") {
+		t.Errorf("revoke again: %q", out)
 	}
 	fails(t, 1, renew, "401", "revoked")
 	var holders []pki.Holder
@@ -187,6 +190,29 @@ func TestBoundSession(t *testing.T) {
 	fails(t, 1, []string{"enroll", "--token", token, "--cert", in("mq.crt"), "--key", in("mq.key")}, "bound to a certificate request")
 	ok(t, "enroll", "--token", token, "--csr", in("mq.csr"), "--cert", in("mq.crt"), "--key", in("mq.key"))
 	fails(t, 1, []string{"token", "--dir", p.dir, "broker", "other", "--names", "mq.example.com", "--csr", in("mq.csr")}, `common name "mq"`)
+}
+
+// A renewer that is told to stop stops, and that is no failure.
+func TestWatch(t *testing.T) {
+	p := newPlace(t)
+	p.serve(t)
+	token := strings.TrimSpace(ok(t, "token", "--dir", p.dir, "device", "x1"))
+	work := t.TempDir()
+	pair := []string{"--cert", work + "/d.pem", "--key", work + "/d.pem", "--root", work + "/root.crt"}
+	ok(t, append([]string{"enroll", "--token", token}, pair...)...)
+	before := read(t, work+"/d.pem")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, append([]string{"renew", "--watch", "--url", p.url}, pair...), streams{nil, io.Discard, io.Discard})
+	}()
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit status %d, want 0", code)
+	}
+	if read(t, work+"/d.pem") != before {
+		t.Error("renewed a certificate of a minute ago")
+	}
 }
 
 // At three in the morning nothing is running, or something else is.
