@@ -152,7 +152,7 @@ type Bridge struct {
 	working  sync.WaitGroup // calls and polls
 
 	started, running atomic.Bool
-	starved          atomic.Bool // there may be due polls for which there was no room
+	starved          atomic.Bool  // there may be due polls for which there was no room
 	open             atomic.Int64 // sign-ins that ring or wait, about
 	count            counters
 }

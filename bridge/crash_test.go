@@ -200,15 +200,19 @@ func crashOften(t *testing.T, random *rand.Rand) {
 	for i, car := range cars {
 		go car.insist(asked[i], false)
 	}
-	for range 5 {
+	for round := range 6 {
 		select {
 		case <-w.ended:
 			w.ended <- nil
 			w.stop()
 			time.Sleep(time.Duration(random.Int64N(int64(10 * time.Second))))
 			dying.Store(1 + random.Int64N(60))
+			if round == 5 {
+				dying.Store(1 << 40)
+			}
 			w.start()
 		case <-time.After(time.Minute):
+			dying.Store(1 << 40)
 		}
 	}
 	for i, car := range cars {
