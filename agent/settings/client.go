@@ -27,7 +27,8 @@ type Token struct {
 type Client struct {
 	// URL of the document; https. Required.
 	URL string
-	// HTTP makes the requests; see NewHTTP. Required.
+	// HTTP makes the requests; see NewHTTP. It follows no redirect, whatever
+	// its CheckRedirect says. Required.
 	HTTP *http.Client
 	// Authorize puts the token on a request. Nil sends bearer tokens (RFC 6750
 	// section 2.1) and refuses tokens that are bound to a key: those need a
@@ -39,7 +40,7 @@ type Client struct {
 const fetchTimeout = 15 * time.Second
 
 // NewHTTP returns a client for an API at the host of rawURL: TLS 1.3 to roots,
-// no redirects, bounded headers and time. Now judges the server's certificate,
+// bounded headers and time. Now judges the server's certificate,
 // see mtls.TolerateClock; nil means time.Now.
 func NewHTTP(rawURL string, roots *x509.CertPool, now func() time.Time) (*http.Client, error) {
 	u, err := parseURL(rawURL)
@@ -47,8 +48,7 @@ func NewHTTP(rawURL string, roots *x509.CertPool, now func() time.Time) (*http.C
 		return nil, err
 	}
 	return &http.Client{
-		Timeout:       fetchTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout: fetchTimeout,
 		Transport: &http.Transport{
 			TLSClientConfig:        mtls.TolerateClock(mtls.ClientConfig(roots, nil, u.Hostname()), now),
 			TLSHandshakeTimeout:    fetchTimeout,
@@ -118,7 +118,9 @@ func (c *Client) Fetch(ctx context.Context, t Token) (Document, error) {
 	if err := c.authorize(req, t); err != nil {
 		return Document{}, fmt.Errorf("fetching settings: %w", err)
 	}
-	resp, err := c.HTTP.Do(req)
+	once := *c.HTTP // a redirect would carry the token elsewhere
+	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := once.Do(req)
 	if err != nil {
 		return Document{}, &NetworkError{withoutURL(err)}
 	}
