@@ -1,0 +1,227 @@
+package ciba_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
+	"github.com/go-jose/go-jose/v4"
+)
+
+// oidcProviderDir holds the program and its locked dependencies.
+const oidcProviderDir = "testdata/oidc-provider"
+
+// An oidcProvider is the npm package oidc-provider in a process of its own,
+// reached over TLS. It knows anna, and bela who has the user code 2468.
+type oidcProvider struct {
+	authority *mtlstest.Authority // of the server's certificate and of clients
+	issuer    string
+	http      *http.Client // trusts the authority
+}
+
+// startOIDCProvider starts the provider with clients, or skips the test where
+// it is not installed.
+func startOIDCProvider(t *testing.T, clients []oidcClient) *oidcProvider {
+	t.Helper()
+	node, problem := findNode()
+	switch {
+	case problem != "" && os.Getenv("CARILLON_INTEROP") == "1":
+		t.Fatalf("CARILLON_INTEROP=1, but %s", problem)
+	case problem != "":
+		t.Skipf("NOT TESTED against oidc-provider: %s", problem)
+	}
+	op := &oidcProvider{authority: mtlstest.New(t)}
+	op.http = ciba.NewHTTPClient(&tls.Config{RootCAs: op.authority.Roots()})
+	t.Cleanup(op.http.CloseIdleConnections)
+	op.issuer = op.start(t, node, clients)
+	return op
+}
+
+// findNode returns the path of node, or what is missing and how to get it.
+func findNode() (path, problem string) {
+	path, err := exec.LookPath("node")
+	if err != nil {
+		return "", "node is not installed: apt-get install nodejs npm (20 or later), then npm ci in bridge/ciba/" + oidcProviderDir
+	}
+	if _, err := os.Stat(filepath.Join(oidcProviderDir, "node_modules", "oidc-provider")); err != nil {
+		return "", "its packages are not installed: npm ci in bridge/ciba/" + oidcProviderDir
+	}
+	return path, ""
+}
+
+// start runs the program until the test ends. The program also ends by itself
+// when the test process dies, because its standard input does.
+func (op *oidcProvider) start(t *testing.T, node string, clients []oidcClient) (issuer string) {
+	t.Helper()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, certificatePEM(op.authority.Root.Raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd := exec.Command(node, "server.mjs")
+	cmd.Dir = oidcProviderDir
+	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+ca)
+	cmd.Stderr = &log
+	stdin := must(cmd.StdinPipe())
+	stdout := must(cmd.StdoutPipe())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("oidc-provider said:\n%s", &log)
+		}
+	})
+	if err := json.NewEncoder(stdin).Encode(op.configuration(t, clients)); err != nil {
+		t.Fatal(err)
+	}
+	timeout := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer timeout.Stop()
+	var ready struct{ Issuer string }
+	if err := json.NewDecoder(bufio.NewReader(stdout)).Decode(&ready); err != nil {
+		t.Fatalf("oidc-provider did not start: %v", err)
+	}
+	return ready.Issuer
+}
+
+func (op *oidcProvider) configuration(t *testing.T, clients []oidcClient) map[string]any {
+	t.Helper()
+	server := op.authority.Server("localhost")
+	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metadata []map[string]any
+	for _, c := range clients {
+		metadata = append(metadata, c.registration())
+	}
+	return map[string]any{
+		"cert":    string(certificatePEM(server.Certificate...)),
+		"key":     string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+		"ca":      string(certificatePEM(op.authority.Root.Raw)),
+		"clients": metadata,
+	}
+}
+
+func certificatePEM(chain ...[]byte) (out []byte) {
+	for _, der := range chain {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return out
+}
+
+// An oidcClient is a client as it is registered, and as it proves itself.
+type oidcClient struct {
+	name   string // in the table
+	id     string
+	secret string        // "" for none
+	key    crypto.Signer // of assertions; nil for none
+	alg    string        // of the client's assertions; "" for none
+	idAlg  string        // of its ID tokens
+	auth   ciba.Authenticator
+	wrong  ciba.Authenticator // does not prove it
+}
+
+func (c oidcClient) registration() map[string]any {
+	m := map[string]any{
+		"client_id":                       c.id,
+		"token_endpoint_auth_method":      c.auth.Method(),
+		"grant_types":                     []string{ciba.GrantType, "refresh_token"},
+		"redirect_uris":                   []string{},
+		"response_types":                  []string{},
+		"backchannel_token_delivery_mode": "poll",
+		"backchannel_user_code_parameter": true,
+		"id_token_signed_response_alg":    c.idAlg,
+		"require_auth_time":               true,
+	}
+	if c.secret != "" {
+		m["client_secret"] = c.secret
+	}
+	if c.key != nil {
+		m["token_endpoint_auth_signing_alg"] = c.alg
+		m["jwks"] = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: c.key.Public(), KeyID: "k1", Algorithm: c.alg, Use: "sig"}}}
+	}
+	return m
+}
+
+// client returns a client that proves itself with auth.
+func (op *oidcProvider) client(t *testing.T, c oidcClient, auth ciba.Authenticator) *ciba.Client {
+	t.Helper()
+	client, err := ciba.New(ciba.Config{
+		Issuer:      op.issuer,
+		ClientID:    c.id,
+		Auth:        auth,
+		HTTPClient:  op.http,
+		IDTokenAlgs: []string{c.idAlg},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// A decision is what the person does on the phone.
+type decision struct {
+	AuthReqID string   `json:"auth_req_id"`
+	Deny      bool     `json:"deny,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+}
+
+// decide lets the person decide, and returns what the phone showed: the
+// parameters of the request.
+func (op *oidcProvider) decide(t *testing.T, d decision) map[string]any {
+	t.Helper()
+	body := must(json.Marshal(d))
+	resp, err := op.http.Post(op.issuer+"/control/decide", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decodeOK(t, resp)
+}
+
+// introspect asks the provider, as c, about an access token (RFC 7662).
+func (op *oidcProvider) introspect(t *testing.T, c oidcClient, token string) map[string]any {
+	t.Helper()
+	form, header := url.Values{"token": {token}}, http.Header{}
+	if err := c.auth.Authenticate(ciba.Identity{ClientID: c.id, Issuer: op.issuer}, form, header); err != nil {
+		t.Fatal(err)
+	}
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, op.issuer+"/token/introspection", bytes.NewBufferString(form.Encode())))
+	req.Header = header
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := op.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decodeOK(t, resp)
+}
+
+func decodeOK(t *testing.T, resp *http.Response) (v map[string]any) {
+	t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &v) != nil {
+		t.Fatalf("provider answered %d %s", resp.StatusCode, body)
+	}
+	return v
+}
