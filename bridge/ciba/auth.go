@@ -7,12 +7,13 @@ import (
 )
 
 // An Authenticator proves to the provider who the client is. It must be safe
-// for concurrent use. [ClientSecretBasic], [ClientSecretPost] and
-// [PrivateKeyJWT] return those of this package.
+// for concurrent use. [ClientSecretBasic], [ClientSecretPost], [PrivateKeyJWT],
+// [TLSClientAuth] and [SelfSignedTLSClientAuth] return those of this package.
 type Authenticator interface {
 	// Method is the registered name (token_endpoint_auth_method), such as
-	// "private_key_jwt". With one that begins with "tls_" or "self_signed_tls_"
-	// the client uses the provider's mtls_endpoint_aliases.
+	// "private_key_jwt". With "tls_client_auth", "self_signed_tls_client_auth" or a
+	// Config.Certificate the client uses the provider's mtls_endpoint_aliases (RFC
+	// 8705 section 5).
 	Method() string
 	// Authenticate adds the credentials of the client to one request: to its form
 	// or to its header. If it fails, the request is not sent, and the failure

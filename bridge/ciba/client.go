@@ -32,6 +32,13 @@ type Config struct {
 	// Leeway is the tolerated difference between the provider's clock and this
 	// one; 0 means DefaultLeeway, negative means none.
 	Leeway time.Duration
+	// Certificate returns the client certificate for servers that ask for one: it
+	// proves the client with TLSClientAuth and SelfSignedTLSClientAuth, and binds
+	// access tokens to it (RFC 8705 section 3) with any other method. If it is set,
+	// HTTPClient must use an *http.Transport, of which the client uses a copy. nil
+	// means that the transport of HTTPClient has a certificate of its own, or that
+	// there is none.
+	Certificate CertificateFunc
 	// InsecureAllowHTTP permits http instead of https for endpoints on a loopback
 	// address. For tests and demonstrations only.
 	InsecureAllowHTTP bool
@@ -59,12 +66,16 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	hc, err := privateHTTPClient(cfg.HTTPClient, cfg.Certificate)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{
 		issuer:    cfg.Issuer,
 		identity:  Identity{ClientID: cfg.ClientID, Issuer: cfg.Issuer},
 		auth:      cfg.Auth,
-		mutualTLS: mutualTLS(cfg.Auth.Method()),
-		http:      privateHTTPClient(cfg.HTTPClient),
+		mutualTLS: cfg.Certificate != nil || mutualTLS(cfg.Auth.Method()),
+		http:      hc,
 		algs:      asymmetricAlgs,
 		leeway:    max(cfg.Leeway, 0),
 		allowHTTP: cfg.InsecureAllowHTTP,
@@ -95,6 +106,8 @@ func (cfg *Config) validate() error {
 		return fieldErrorf("ClientID", "is empty, has more than %d bytes, or other characters than visible ASCII", maxURL)
 	case cfg.Auth == nil:
 		return fieldErrorf("Auth", "is missing")
+	case cfg.HTTPClient == nil && cfg.Certificate == nil && mutualTLS(cfg.Auth.Method()):
+		return fieldErrorf("Certificate", "is missing, but %s needs one", cfg.Auth.Method())
 	case cfg.HTTPClient != nil && cfg.HTTPClient.Timeout != 0 && cfg.HTTPClient.Timeout < MinTimeout:
 		return fieldErrorf("HTTPClient", "has a Timeout of %v, but a token request may take %v: want 0 or at least %v", cfg.HTTPClient.Timeout, LongPoll, MinTimeout)
 	case cfg.Leeway > maxLeeway:
@@ -128,9 +141,10 @@ func (cfg *Config) validateProvider() error {
 
 const maxLeeway = 10 * time.Minute
 
-// privateHTTPClient returns a copy of hc that follows no redirect. Each request
-// has a time-out of its own, so one that is no shorter is not set up twice.
-func privateHTTPClient(hc *http.Client) *http.Client {
+// privateHTTPClient returns a copy of hc that follows no redirect and presents
+// the certificate, if there is one. Each request has a time-out of its own, so
+// one that is no shorter is not set up twice.
+func privateHTTPClient(hc *http.Client, certificate CertificateFunc) (*http.Client, error) {
 	if hc == nil {
 		hc = NewHTTPClient(nil)
 	}
@@ -140,5 +154,13 @@ func privateHTTPClient(hc *http.Client) *http.Client {
 	if private.Timeout >= tokenTimeout {
 		private.Timeout = 0
 	}
-	return &private
+	if certificate == nil {
+		return &private, nil
+	}
+	transport, err := newCertificateTransport(hc.Transport, certificate)
+	if err != nil {
+		return nil, err
+	}
+	private.Transport = transport
+	return &private, nil
 }

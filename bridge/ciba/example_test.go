@@ -5,8 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
@@ -122,6 +124,20 @@ func ExamplePrivateKeyJWT() {
 	}
 	fmt.Println(auth.Method())
 	// Output: private_key_jwt
+}
+
+// The certificate is asked for anew before each request, so its successor can
+// take over at any time.
+func ExampleTLSClientAuth() {
+	var current atomic.Pointer[tls.Certificate] // somebody keeps it fresh
+	_, err := ciba.New(ciba.Config{
+		Issuer:      "https://op.example.com",
+		ClientID:    "till-7",
+		Auth:        ciba.TLSClientAuth(),
+		Certificate: func() (*tls.Certificate, error) { return current.Load(), nil },
+	})
+	fmt.Println(err)
+	// Output: <nil>
 }
 
 // A provider without discovery is described by hand.

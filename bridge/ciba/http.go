@@ -3,6 +3,7 @@ package ciba
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -40,8 +41,9 @@ const (
 // no redirects, no cookies, time-outs that outlast a long poll, and enough idle
 // connections to use each again when many sign-ins wait at one provider.
 //
-// tlsConfig may be nil; it is cloned. It is where the client certificate of
-// tls_client_auth and private root certificates go.
+// tlsConfig may be nil; it is cloned. It is where private root certificates go,
+// and a client certificate that never changes; see [Config].Certificate for one
+// that does.
 func NewHTTPClient(tlsConfig *tls.Config) *http.Client {
 	if tlsConfig == nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -107,7 +109,8 @@ func (c *Client) do(ctx context.Context, x exchange) (*answer, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		unsent := x.form == nil || wire.unsent()
+		var uncertified *certificateError
+		unsent := x.form == nil || wire.unsent() || errors.As(err, &uncertified)
 		return nil, &transportError{endpoint: x.endpoint, unsent: unsent, err: err}
 	}
 	defer resp.Body.Close()

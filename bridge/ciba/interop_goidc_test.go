@@ -34,22 +34,37 @@ type foreignProvider struct {
 
 const foreignIssuer = "https://foreign.test"
 
-func newForeignProvider(t *testing.T) *foreignProvider {
+// foreign is how the provider is set up.
+type foreign struct {
+	issuer  string
+	ciba    provider.CIBAGrantConfig
+	cibaOpt []provider.CIBAOption
+	options []provider.Option
+	client  func(*goidc.Client) // edits each client
+}
+
+type foreignOption func(*foreign)
+
+// newForeignProvider returns a provider for poll clients with secrets and keys,
+// unless more says otherwise.
+func newForeignProvider(t *testing.T, more ...foreignOption) *foreignProvider {
 	t.Helper()
+	f := foreign{issuer: foreignIssuer, ciba: provider.CIBAGrantConfig{DeliveryModes: []goidc.CIBATokenDeliveryMode{goidc.CIBADeliveryModePoll}}}
+	for _, edit := range more {
+		edit(&f)
+	}
 	p := &foreignProvider{clientKey: must(rsa.GenerateKey(rand.Reader, 2048)), rang: make(chan string, 1), jtis: map[string]bool{}}
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	keys := goidc.JSONWebKeySet{Keys: []goidc.JSONWebKey{{Key: key, KeyID: "op", Algorithm: "ES256", Use: "sig"}}}
-	op, err := provider.New(
-		provider.Config{
-			Issuer:      foreignIssuer,
-			JWKS:        func(context.Context) (goidc.JSONWebKeySet, error) { return keys, nil },
-			IDTokenAlgs: []goidc.SignatureAlgorithm{goidc.SigAlgES256},
-		},
+	clients := p.clients()
+	for _, c := range clients {
+		if f.client != nil {
+			f.client(c)
+		}
+	}
+	options := []provider.Option{
 		provider.WithScopes(goidc.ScopeOpenID, goidc.NewScope("seat")),
-		provider.WithCIBAGrant(
-			provider.CIBAGrantConfig{DeliveryModes: []goidc.CIBATokenDeliveryMode{goidc.CIBADeliveryModePoll}},
-			provider.WithCIBASessionHandler(p.ring),
-		),
+		provider.WithCIBAGrant(f.ciba, append(f.cibaOpt, provider.WithCIBASessionHandler(p.ring))...),
 		provider.WithRefreshTokenGrant(nil),
 		provider.WithSecretBasicAuthn(),
 		provider.WithSecretPostAuthn(),
@@ -58,7 +73,15 @@ func newForeignProvider(t *testing.T) *foreignProvider {
 			return map[string]any{"auth_time": g.CreatedAt, "acr": "urn:phone"}
 		}),
 		provider.WithJTIConsumer(p.consume),
-		provider.WithStaticClients(p.clients()...),
+		provider.WithStaticClients(clients...),
+	}
+	op, err := provider.New(
+		provider.Config{
+			Issuer:      f.issuer,
+			JWKS:        func(context.Context) (goidc.JSONWebKeySet, error) { return keys, nil },
+			IDTokenAlgs: []goidc.SignatureAlgorithm{goidc.SigAlgES256},
+		},
+		append(options, f.options...)...,
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,8 @@ func (p *Provider) authenticated(w http.ResponseWriter, r *http.Request) bool {
 	form, header := r.PostForm, r.Header.Get("Authorization")
 	var ok bool
 	switch {
+	case p.ClientCertificate != nil:
+		ok = header == "" && !form.Has("client_assertion") && !form.Has("client_secret") && p.goodCertificate(r)
 	case form.Has("client_assertion"):
 		ok = header == "" && p.goodAssertion(form)
 	case header != "":
@@ -33,6 +35,13 @@ func (p *Provider) authenticated(w http.ResponseWriter, r *http.Request) bool {
 		replyError(w, http.StatusUnauthorized, "invalid_client")
 	}
 	return ok
+}
+
+// goodCertificate wants the client to name itself (RFC 8705 section 2).
+func (p *Provider) goodCertificate(r *http.Request) bool {
+	return r.TLS != nil && len(r.TLS.PeerCertificates) > 0 &&
+		r.PostForm.Get("client_id") == orElse(p.ClientID, ClientID) &&
+		p.ClientCertificate(r.TLS.PeerCertificates[0])
 }
 
 func (p *Provider) goodSecret(id, secret string) bool {

@@ -3,6 +3,7 @@ package cibatest
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -32,6 +33,13 @@ type Provider struct {
 	// ClientKeys are the client's public keys for private_key_jwt; nil means that
 	// this method is not accepted.
 	ClientKeys []jose.JSONWebKey
+	// ClientCertificate accepts the client's certificate for tls_client_auth and
+	// self_signed_tls_client_auth; nil means that these methods are not accepted.
+	// The provider must then be served by TLS that asks for a certificate.
+	ClientCertificate func(*x509.Certificate) bool
+	// MTLSBase is the URL below which metadata announces aliases of the endpoints
+	// for clients with a certificate; "" for no aliases.
+	MTLSBase string
 	// Interval is the polling interval; 0 means 5 s.
 	Interval time.Duration
 	// Lifetime is how long a request lives if the client asks for nothing else; 0
@@ -162,6 +170,15 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"grant_types_supported":                      []string{"urn:openid:params:grant-type:ciba"},
 		"id_token_signing_alg_values_supported":      []string{p.algorithm()},
 		"token_endpoint_auth_methods_supported":      []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
+	}
+	if p.ClientCertificate != nil {
+		m["token_endpoint_auth_methods_supported"] = []string{"tls_client_auth", "self_signed_tls_client_auth"}
+	}
+	if p.MTLSBase != "" {
+		m["mtls_endpoint_aliases"] = map[string]any{
+			"token_endpoint":                      p.MTLSBase + "/token",
+			"backchannel_authentication_endpoint": p.MTLSBase + "/bc-authorize",
+		}
 	}
 	edit(p.EditMetadata, m)
 	reply(w, http.StatusOK, m)
