@@ -26,7 +26,7 @@ type visit struct {
 	std   stdio
 	world *world.World
 	out   printer
-	rang  <-chan struct{} // a phone has begun to ring
+	asked <-chan struct{} // a phone rings, and the car shows the same words
 	car   *world.Car
 }
 

@@ -38,7 +38,7 @@ func (v *visit) play(ctx context.Context) error {
 			return nil
 		case <-v.world.Failed():
 			return v.world.Err()
-		case <-v.rang:
+		case <-v.asked:
 			v.out.note("\n  Approve (a), deny (d) or ignore (i)? help says what else.\n")
 		case line, ok := <-lines:
 			err := errQuit

@@ -102,14 +102,14 @@ func openWorld(ctx context.Context, std stdio, f worldFlags) (err error) {
 		f.auto = true
 	}
 	p := newPrinter(std, f.json)
-	rang := make(chan struct{}, 1)
+	asked := make(chan struct{}, 1)
 	p.note("One world on this machine: every part is real, everything is on loopback.\n")
 	p.heading()
 	w, err := world.Start(ctx, world.Config{Dir: f.keep, Observe: func(e world.Event) {
 		p.event(e)
-		if e.What == "rings" {
+		if e.What == "shows" {
 			select {
-			case rang <- struct{}{}:
+			case asked <- struct{}{}:
 			default:
 			}
 		}
@@ -122,7 +122,7 @@ func openWorld(ctx context.Context, std stdio, f worldFlags) (err error) {
 			err = e
 		}
 	}()
-	v := &visit{flags: f, std: std, world: w, out: p, rang: rang, car: w.Car(f.device)}
+	v := &visit{flags: f, std: std, world: w, out: p, asked: asked, car: w.Car(f.device)}
 	if f.auto {
 		return v.auto(ctx)
 	}
