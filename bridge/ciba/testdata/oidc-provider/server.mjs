@@ -42,6 +42,7 @@ const provider = new Provider(issuer, {
   jwks: { keys: [newKey('ec', { namedCurve: 'P-256' }), newKey('rsa', { modulusLength: 2048 }), newKey('ed25519', {})] },
   cookies: { keys: ['only the browser flows, which nobody uses here, have cookies'] },
   acrValues: ['urn:example:phone', 'urn:example:phone:hardware'],
+  claims: { amr: null }, // as well as the defaults
   scopes: ['openid', 'offline_access', 'seat'],
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'],
   enabledJWA: {
