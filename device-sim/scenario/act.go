@@ -18,6 +18,7 @@ func acts() []sentence {
 		{"the {car} car asks {whom} for {scopes}", "begins a sign-in: by e-mail address, or by the handle of somebody the car knows", ask},
 		{"the {car} car asks {whom} for {scopes} and waits {duration}", "the same, with the expiry it wants", ask},
 		{"the {car} car cancels", "withdraws its latest sign-in", cancel},
+		{"the driver of the {car} car waits as told", "for as long as the refusal says, of which there is one", waitAsTold},
 		{"the {car} car signs out", "ends every session on the car", signOut},
 		{"{person} approves", "the request that has waited longest on the phone, after a moment's thought", decide(phone.Approved)},
 		{"{person} denies", "likewise", decide(phone.Denied)},
@@ -50,6 +51,18 @@ func ask(ctx context.Context, s *stage, a script.Args) error {
 func cancel(ctx context.Context, s *stage, a script.Args) error { return s.car(a).Cancel(ctx) }
 
 func signOut(ctx context.Context, s *stage, a script.Args) error { return s.car(a).SignOut(ctx) }
+
+// waitAsTold waits for the retry-after of the latest refusal.
+func waitAsTold(ctx context.Context, s *stage, a script.Args) error {
+	in, err := latest(s, a)
+	if err != nil {
+		return err
+	}
+	if in.RetryAfter == 0 {
+		return fmt.Errorf("the %s car was not told when to ask again: its sign-in is %s", a["car"], describe(in))
+	}
+	return s.pause(ctx, in.RetryAfter)
+}
 
 // decide waits for the phone to ring, thinks, and answers.
 func decide(v phone.Verdict) func(context.Context, *stage, script.Args) error {

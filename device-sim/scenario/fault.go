@@ -16,6 +16,8 @@ func faults() []sentence {
 		{"the broker restarts", "every connection and all it has in memory is gone", restartBroker},
 		{"the bridge is killed", "kill -9 to its process", killBridge},
 		{"the bridge starts again", "a new process on the same files", startBridge},
+		{"the provider cannot be reached", "its listener and its connections are closed; phones go on", hideProvider},
+		{"the provider can be reached again", "at the same address", showProvider},
 		{"the {car} car's sign-in is published again by the car", "the same bytes on the same topic", replayByCar},
 		{"the {car} car's sign-in is published again by the broker's operator", "past every rule of the broker", replayByOperator},
 		{"the {car} car's sign-in is published by the broker's operator as the {victim} car's", "on the other car's topic", replayAs},
@@ -44,6 +46,12 @@ func restartBroker(ctx context.Context, s *stage, _ script.Args) error {
 func killBridge(_ context.Context, s *stage, _ script.Args) error { return s.world.KillBridge() }
 
 func startBridge(ctx context.Context, s *stage, _ script.Args) error { return s.world.StartBridge(ctx) }
+
+func hideProvider(_ context.Context, s *stage, _ script.Args) error { return s.world.HideProvider() }
+
+func showProvider(ctx context.Context, s *stage, _ script.Args) error {
+	return s.world.ShowProvider(ctx)
+}
 
 // captured is the car's latest sign-in, as it was on the wire.
 func captured(s *stage, a script.Args) ([]byte, error) {

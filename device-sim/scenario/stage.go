@@ -102,7 +102,11 @@ func (s *stage) person(a script.Args) *world.Person { return s.world.Person(a["p
 
 // think is the moment that a person needs: up to 300 ms, by the seed.
 func (s *stage) think(ctx context.Context) error {
-	t := time.NewTimer(time.Duration(s.rand.Int64N(int64(300 * time.Millisecond))))
+	return s.pause(ctx, time.Duration(s.rand.Int64N(int64(300*time.Millisecond))))
+}
+
+func (s *stage) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

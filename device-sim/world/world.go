@@ -25,6 +25,7 @@ import (
 	"github.com/carillon-iot/carillon/device-sim/provider"
 	"github.com/carillon-iot/carillon/device-sim/world/wiretap"
 	"github.com/carillon-iot/carillon/pki"
+	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
 // loopback is where everything listens.
@@ -74,15 +75,17 @@ type World struct {
 	broker       *brokerPart
 	bridge       *bridgePart
 	provider     *provider.Provider
+	providerCert mtls.CertificateFunc
 	people       []*Person
 	cars         []*Car
 
-	mu      sync.Mutex // guards the fields below
-	parts   []*part    // in the order of their beginning
-	count   map[provider.EventKind]int
-	failure error
-	failed  chan struct{} // closed when failure is set
-	closed  bool
+	mu           sync.Mutex // guards the fields below
+	providerPart *part      // its HTTP server
+	parts        []*part    // in the order of their beginning
+	count        map[provider.EventKind]int
+	failure      error
+	failed       chan struct{} // closed when failure is set
+	closed       bool
 }
 
 // Car returns the car of a name of CarNames.
