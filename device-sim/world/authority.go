@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/carillon-iot/carillon/pki"
 	"github.com/carillon-iot/carillon/pki/enroll"
@@ -38,13 +39,24 @@ func (w *World) enrol(ctx context.Context, id mtls.Identity, files *mtls.Files, 
 	if err != nil {
 		return err
 	}
-	client := &enroll.Client{URL: w.authorityURL, Roots: w.roots}
-	_, err = client.Provision(ctx, files, token)
+	_, err = w.authorityClient().Provision(ctx, files, token)
 	return err
 }
 
-func (w *World) enrolDevice(ctx context.Context, id schemas.DeviceID, files *mtls.Files) error {
-	return w.enrol(ctx, mtls.Identity{Role: mtls.RoleDevice, ID: string(id)}, files)
+func (w *World) authorityClient() *enroll.Client {
+	return &enroll.Client{URL: w.authorityURL, Roots: w.roots}
+}
+
+// enrolDevice enrols a device, whose clock may be wrong; nil is the machine's.
+func (w *World) enrolDevice(ctx context.Context, id schemas.DeviceID, files *mtls.Files, clock func() time.Time) error {
+	token, err := w.authority.Token(mtls.Identity{Role: mtls.RoleDevice, ID: string(id)}, pki.TokenOptions{})
+	if err != nil {
+		return err
+	}
+	client := w.authorityClient()
+	client.Clock = clock
+	_, err = client.Provision(ctx, files, token)
+	return err
 }
 
 // serverFiles enrols a server of this world.

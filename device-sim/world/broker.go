@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/carillon-iot/carillon/broker"
-	"github.com/carillon-iot/carillon/pki/enroll"
 	"github.com/carillon-iot/carillon/pki/mtls"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -30,9 +29,8 @@ func (w *World) startBroker(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	client := &enroll.Client{URL: w.authorityURL, Roots: w.roots}
 	list, err := mtls.NewRevocationList(mtls.RevocationConfig{
-		Source: client.CRL, Issuers: []*x509.Certificate{w.authority.Intermediate()},
+		Source: w.authorityClient().CRL, Issuers: []*x509.Certificate{w.authority.Intermediate()},
 		Logger: w.cfg.Logger.With("part", "broker"),
 	})
 	if err != nil {

@@ -177,7 +177,7 @@ func (w *World) newCar(ctx context.Context, name string, a addresses) (*Car, err
 	if err != nil {
 		return nil, fmt.Errorf("%s car: %w", name, err)
 	}
-	if err = w.enrolDevice(ctx, c.Device, c.files); err == nil {
+	if err = w.enrolDevice(ctx, c.Device, c.files, clock); err == nil {
 		err = c.fit(cfg)
 	}
 	if err != nil {

@@ -47,7 +47,7 @@ func (w *World) NewIntruder(ctx context.Context) (*Intruder, error) {
 	in := &Intruder{Device: schemas.NewDeviceID(), world: w}
 	files := &mtls.Files{CertFile: filepath.Join(w.dir, "intruder-"+string(in.Device)+".pem")}
 	files.KeyFile = files.CertFile
-	if err := w.enrolDevice(ctx, in.Device, files); err != nil {
+	if err := w.enrolDevice(ctx, in.Device, files, nil); err != nil {
 		return nil, err
 	}
 	var err error
