@@ -11,7 +11,7 @@ import (
 )
 
 // refusalLife is how long a refusal is published again without a receipt.
-const refusalLife = time.Hour
+const refusalLife = 10 * time.Minute
 
 // refused makes a refusal. A retryAfter of 0 says nothing.
 func (b *Bridge) refused(id schemas.ID, code schemas.Code, retryAfter time.Duration) *schemas.Refused {

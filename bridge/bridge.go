@@ -70,10 +70,9 @@ type Config struct {
 	Publisher Publisher
 	// Policy says which sign-ins are taken on; begin with policy.Default.
 	Policy policy.Policy
-	// PurposeParameter is the name of a further parameter of the authentication
-	// request that tells the provider what a sign-in is for, such as
-	// "request_context"; "" tells it nothing.
-	PurposeParameter string
+	// RequestContext sends request_context (FAPI-CIBA section 5.2.2) with each
+	// authentication request: which kind of device asks and what for.
+	RequestContext bool
 	// Limits bound the bridge's work; zero fields have defaults.
 	Limits Limits
 	// Logger hears one line for each sign-in that ends, and every fault; nil means

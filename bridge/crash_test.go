@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -93,7 +95,7 @@ func (c crash) run(t *testing.T) {
 	got := car.await(m.ID, 10*time.Minute)
 
 	// Long after, the answer is still the same, and nothing else has happened.
-	time.Sleep(15 * time.Minute)
+	time.Sleep(store.Tombstone + time.Minute)
 	for _, a := range car.answers(m.ID) {
 		if final(a) && outcome(a) != outcome(got) {
 			t.Errorf("two final answers: %s and %s", outcome(got), outcome(a))
@@ -177,10 +179,18 @@ func crashOften(t *testing.T, random *rand.Rand) {
 	op := &cibatest.Provider{}
 	w := newWorld(t, op)
 	defer w.end()
+	var mu sync.Mutex // guards rang and random
 	rang := make(map[string]int)
+	upTo := func(d time.Duration) time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		return time.Duration(random.Int64N(int64(d)))
+	}
 	op.OnRequest = func(r cibatest.Request) {
+		time.AfterFunc(upTo(20*time.Second), func() { op.Approve(r.AuthReqID) })
+		mu.Lock()
+		defer mu.Unlock()
 		rang[r.Hint]++
-		time.AfterFunc(time.Duration(random.Int64N(int64(20*time.Second))), func() { op.Approve(r.AuthReqID) })
 	}
 	var dying atomic.Int64 // steps to go
 	w.step = func(string) {
@@ -196,7 +206,7 @@ func crashOften(t *testing.T, random *rand.Rand) {
 		m := car.signIn(fmt.Sprintf("person%d@example.com", i))
 		cars, asked = append(cars, car), append(asked, m)
 	}
-	dying.Store(1 + random.Int64N(60))
+	dying.Store(1 + int64(upTo(60)))
 	for i, car := range cars {
 		go car.insist(asked[i], false)
 	}
@@ -205,8 +215,8 @@ func crashOften(t *testing.T, random *rand.Rand) {
 		case <-w.ended:
 			w.ended <- nil
 			w.stop()
-			time.Sleep(time.Duration(random.Int64N(int64(10 * time.Second))))
-			dying.Store(1 + random.Int64N(60))
+			time.Sleep(upTo(10 * time.Second))
+			dying.Store(1 + int64(upTo(60)))
 			if round == 5 {
 				dying.Store(1 << 40)
 			}
@@ -221,6 +231,8 @@ func crashOften(t *testing.T, random *rand.Rand) {
 			t.Errorf("car %d: %s", i, o)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for who, n := range rang {
 		if n > 1 {
 			t.Errorf("the phone of %s rang %d times", who, n)

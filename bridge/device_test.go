@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -185,6 +186,13 @@ func (d *device) answers(id schemas.ID) (all []schemas.Message) {
 		}
 	}
 	return all
+}
+
+// all returns everything the device has heard.
+func (d *device) all() ([]schemas.Message, int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.heard), len(d.heard)
 }
 
 // final returns the first final answer to a request, or nil.

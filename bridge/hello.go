@@ -48,19 +48,6 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 		return
 	}
 	b.reply(d, b.greeting.welcome(h, now))
-	b.remind(ctx, d, now)
-}
-
-// remind publishes at once what a device that is back has not receipted.
-func (b *Bridge) remind(ctx context.Context, d schemas.DeviceID, now time.Time) {
-	answers, err := b.cfg.Store.AnswersFor(ctx, d, now)
-	if err != nil {
-		b.log.Error("looking for answers", "device", d, "error", err)
-	}
-	for _, answer := range answers {
-		b.count.republished.Add(1)
-		b.send(d, answer)
-	}
 }
 
 // A greeting is what welcomes say. It changes with the bridge's certificate and

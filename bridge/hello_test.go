@@ -149,7 +149,7 @@ func TestDamaged(t *testing.T) {
 	inWorld(t, op, func(w *world) {
 		w.start()
 		car := w.car("car-1")
-		heard := len(car.heard)
+		_, heard := car.all()
 		topic := schemas.UpTopic("car-1")
 		signed, err := car.signer.Sign(topic, car.signIn("anna@example.com"))
 		if err != nil {
@@ -169,7 +169,8 @@ func TestDamaged(t *testing.T) {
 		b.Handle("elsewhere", signed)
 		b.Handle(schemas.UpTopic("car-2").String(), signed)
 		time.Sleep(time.Minute)
-		for _, m := range car.heard[heard:] {
+		all, _ := car.all()
+		for _, m := range all[heard:] {
 			if r, ok := m.(*schemas.Refused); !ok || r.Code != schemas.UnknownKey {
 				t.Errorf("answered with %+v", m)
 			}

@@ -24,7 +24,7 @@ func TestSecrets(t *testing.T) {
 		Token:   cibatest.Sequence(cibatest.HTML(500)),
 	}
 	inWorld(t, op, func(w *world) {
-		w.purpose = "request_context"
+		w.context = true
 		op.OnRequest = func(r cibatest.Request) {
 			authReqID, binding = r.AuthReqID, r.BindingMessage
 			time.AfterFunc(12*time.Second, func() { op.Approve(r.AuthReqID) })

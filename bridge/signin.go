@@ -2,8 +2,8 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -13,11 +13,19 @@ import (
 	"github.com/carillon-iot/carillon/schemas"
 )
 
-// An attempt is a new sign-in on its way to the provider.
+// An attempt is a new sign-in on its way to the provider. Part of it is secret.
 type attempt struct {
 	store.Start
-	purpose string
-	expiry  time.Duration
+	about  about
+	expiry time.Duration
+}
+
+// about is the request_context of an attempt.
+type about struct {
+	Device  string       `json:"device"`
+	Seat    schemas.Seat `json:"seat,omitempty"`
+	Moving  bool         `json:"moving,omitempty"`
+	Purpose string       `json:"purpose,omitempty"`
 }
 
 // signIn answers a repeated request with its state and begins a new one.
@@ -86,7 +94,10 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 		return attempt{}, refusal, err
 	}
 	now := time.Now()
-	a := attempt{purpose: private.Purpose, expiry: b.cfg.Policy.Expiry(time.Duration(m.Expiry) * time.Second)}
+	a := attempt{
+		about:  about{m.Device.String(), m.Seat, m.Moving, private.Purpose},
+		expiry: b.cfg.Policy.Expiry(time.Duration(m.Expiry) * time.Second),
+	}
 	a.Start = store.Start{
 		Key:      k,
 		Person:   who.person,
@@ -205,8 +216,8 @@ func (b *Bridge) authenticationRequest(a attempt) ciba.AuthenticationRequest {
 	default:
 		req.LoginHint = h.Value
 	}
-	if b.cfg.PurposeParameter != "" && a.purpose != "" {
-		req.Extra = url.Values{b.cfg.PurposeParameter: {a.purpose}}
+	if b.cfg.RequestContext {
+		req.RequestContext, _ = json.Marshal(a.about) // texts and numbers always encode
 	}
 	return req
 }

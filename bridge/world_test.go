@@ -35,7 +35,7 @@ type world struct {
 	// The configuration of the next start.
 	policy  policy.Policy
 	limits  bridge.Limits
-	purpose string
+	context bool
 	revoked func(device string) bool
 	step    func(string)
 	edit    func(*bridge.Config)
@@ -114,17 +114,17 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	cfg := bridge.Config{
-		Signer:           func() (*schemas.Signer, error) { return w.signer.Load(), nil },
-		SealKeys:         []*schemas.SealKey{w.seal},
-		Devices:          w.ca.Roots(),
-		Provider:         mortal{w.client, dead},
-		Issuer:           w.op.IssuerURL(),
-		Store:            w.store,
-		Publisher:        bus{w, dead},
-		Policy:           w.policy,
-		PurposeParameter: w.purpose,
-		Limits:           w.limits,
-		Logger:           slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Signer:         func() (*schemas.Signer, error) { return w.signer.Load(), nil },
+		SealKeys:       []*schemas.SealKey{w.seal},
+		Devices:        w.ca.Roots(),
+		Provider:       mortal{w.client, dead},
+		Issuer:         w.op.IssuerURL(),
+		Store:          w.store,
+		Publisher:      bus{w, dead},
+		Policy:         w.policy,
+		RequestContext: w.context,
+		Limits:         w.limits,
+		Logger:         slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}.WithFailpoint(w.step)
 	if w.edit != nil {
 		w.edit(&cfg)

@@ -82,7 +82,7 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	p.config.Devices = p.devices
 	p.config.Provider = p.client
 	p.config.Issuer = s.issuer
-	p.config.PurposeParameter = s.purposeParameter
+	p.config.RequestContext = s.requestContext
 	p.config.Limits = s.limits
 	p.config.Logger = log
 	return p, nil

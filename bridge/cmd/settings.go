@@ -23,8 +23,7 @@ type settings struct {
 	clientKey, clientKeyID       string
 	clientKeyAlg                 string
 	providerRoots, idTokenAlgs   string
-	purposeParameter             string
-	insecureHTTP                 bool
+	requestContext, insecureHTTP bool
 
 	db, storeKey, sealKey string
 
@@ -71,7 +70,7 @@ func (s *settings) defineProvider(fs *flag.FlagSet) {
 	fs.StringVar(&s.clientKeyAlg, "client-key-alg", "", "its algorithm; empty: PS256, ES256, ES384, ES512 or EdDSA, as the key is")
 	fs.StringVar(&s.providerRoots, "provider-roots", "", "PEM `file` with the roots of the provider's certificate; empty: those of the system")
 	fs.StringVar(&s.idTokenAlgs, "id-token-algs", "", "signature algorithms accepted in ID tokens, with commas; empty: every asymmetric one")
-	fs.StringVar(&s.purposeParameter, "purpose-parameter", "", "parameter that tells the provider what a sign-in is for, such as request_context; empty: it is not told")
+	fs.BoolVar(&s.requestContext, "request-context", false, "tell the provider which kind of device asks and what for (FAPI-CIBA request_context)")
 	fs.BoolVar(&s.insecureHTTP, "insecure-http", false, "permit a provider on this machine without TLS, for tests")
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -15,7 +14,7 @@ const (
 	// firstDelay is the time from the first publication of an answer to the
 	// second; it doubles each time, up to maxDelay.
 	firstDelay = 2 * time.Second
-	maxDelay   = 5 * time.Minute
+	maxDelay   = time.Minute
 
 	// Tombstone is how long a request is remembered after its end, so that a copy
 	// of it begins nothing: a copy is taken for new while it is fresh.
@@ -128,27 +127,13 @@ func (t *tx) insert(e Ending) (bool, error) {
 // ClaimAnswers takes up to n answers that are due to be published again, and
 // puts each off for about twice as long as the last time.
 func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Request, error) {
-	percent := 80 + rand.IntN(41) // so that what was lost together does not come again together
+	percent := 100 + rand.IntN(21) // so that what was lost together does not come again together
 	return s.claim(ctx, `UPDATE requests SET
 			interval_ms = CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END,
 			due_at = $2 + (CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END) * $4 / 100
 		WHERE (device, id) IN (
 			SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $2 AND deadline > $2 ORDER BY due_at LIMIT $3)`,
 		maxDelay.Milliseconds(), ms(now), n, percent)
-}
-
-// AnswersFor returns the answers for which a device has sent no receipt.
-func (s *Store) AnswersFor(ctx context.Context, d schemas.DeviceID, now time.Time) (answers [][]byte, err error) {
-	err = s.each(ctx, "SELECT answer FROM requests WHERE device = $1 AND state = 'answered' AND deadline > $2", []any{d, ms(now)},
-		func(rows *sql.Rows) error {
-			var answer []byte
-			if err := rows.Scan(&answer); err != nil {
-				return err
-			}
-			answers = append(answers, answer)
-			return nil
-		})
-	return answers, err
 }
 
 // Receipt records that the device has the answer, which is then forgotten. With

@@ -69,12 +69,12 @@ type Store struct {
 	lock  *os.File
 
 	writes  chan *write
-	stopped chan struct{} // closed when Run ends
+	stopped chan struct{} // closed when Run has ended, or will never begin
 	closed  chan struct{} // closed by Close
 	close   sync.Once
 
-	mu      sync.Mutex // guards running
-	running bool       // Run was called
+	mu    sync.Mutex // guards taken
+	taken bool       // by Run, or by Close if Run was not called
 
 	reading  sync.RWMutex // held for reading by each read, so that Close waits for them
 	prepared sync.Map     // of read: from query to *sql.Stmt
@@ -129,12 +129,10 @@ func (s *Store) Close() error {
 	var err error
 	s.close.Do(func() {
 		close(s.closed)
-		s.mu.Lock()
-		running := s.running
-		s.mu.Unlock()
-		if running {
-			<-s.stopped
+		if s.takeWriter() {
+			close(s.stopped)
 		}
+		<-s.stopped
 		s.reading.Lock()
 		defer s.reading.Unlock()
 		err = s.release()

@@ -32,11 +32,12 @@ func (s *Store) do(ctx context.Context, change func(*tx) error) error {
 	case <-s.closed:
 		return ErrClosed
 	}
+	// Until the writer has ended it may be running change, whose results the
+	// caller is about to look at.
 	select {
 	case err := <-w.done:
 		return err
 	case <-s.stopped:
-	case <-s.closed:
 	}
 	select {
 	case err := <-w.done:
@@ -49,9 +50,9 @@ func (s *Store) do(ctx context.Context, change func(*tx) error) error {
 // Run commits writes until ctx is done or the store is closed. It is called
 // once.
 func (s *Store) Run(ctx context.Context) error {
-	s.mu.Lock()
-	s.running = true
-	s.mu.Unlock()
+	if !s.takeWriter() {
+		return ErrClosed
+	}
 	defer close(s.stopped)
 	t := &tx{conn: s.conn, prepared: make(map[string]*sql.Stmt)}
 	for !s.isClosed() {
@@ -67,6 +68,16 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 	}
 	return ErrClosed
+}
+
+// takeWriter reports whether the caller is the first to ask, and so the one that
+// has to close stopped.
+func (s *Store) takeWriter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.taken
+	s.taken = true
+	return first
 }
 
 func (s *Store) isClosed() bool {
