@@ -59,18 +59,24 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 	if err != nil {
 		return Acknowledgement{}, err
 	}
-	if req.UserCode != "" && !m.BackchannelUserCode {
-		return Acknowledgement{}, fieldErrorf("UserCode", "is set, but the provider does not support user codes")
+	if err := c.checkSupport(&req, m); err != nil {
+		return Acknowledgement{}, err
 	}
 	if _, err := c.keys.get(ctx); err != nil {
 		return Acknowledgement{}, err
+	}
+	form := req.parameters().form()
+	if c.signer != nil {
+		if form, err = c.signer.form(c.identity, req.parameters()); err != nil {
+			return Acknowledgement{}, err
+		}
 	}
 	o, a, err := c.post(ctx, exchange{
 		endpoint: endpointAuthenticate,
 		url: m.endpoint(c.mutualTLS, m.BackchannelAuthenticationEndpoint, func(e *EndpointAliases) string {
 			return e.BackchannelAuthenticationEndpoint
 		}),
-		form:    req.form(),
+		form:    form,
 		timeout: authenticateTimeout,
 	})
 	if err != nil {
@@ -82,6 +88,19 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 	}
 	ack.RequestedExpiry = req.RequestedExpiry
 	return ack, nil
+}
+
+// checkSupport refuses what the provider's metadata says that it cannot do.
+func (c *Client) checkSupport(req *AuthenticationRequest, m *Metadata) error {
+	if req.UserCode != "" && !m.BackchannelUserCode {
+		return fieldErrorf("UserCode", "is set, but the provider does not support user codes")
+	}
+	if c.signer != nil {
+		if err := c.signer.check(m); err != nil {
+			return err
+		}
+	}
+	return req.checkDetailTypes(m)
 }
 
 func parseAcknowledgement(o object) (Acknowledgement, error) {

@@ -21,6 +21,8 @@ type Config struct {
 	ClientID string
 	// Auth proves it. Required.
 	Auth Authenticator
+	// RequestSigning signs authentication requests; nil leaves them unsigned.
+	RequestSigning *RequestSigning
 	// HTTPClient carries all requests; nil means NewHTTPClient(nil). Redirects are
 	// never followed and no cookies are kept, whatever it says. Its Timeout must
 	// be 0 or at least MinTimeout, as a provider may hold a token request for
@@ -50,6 +52,7 @@ type Client struct {
 	issuer     string
 	identity   Identity
 	auth       Authenticator
+	signer     *requestSigner // nil if requests are not signed
 	mutualTLS  bool
 	http       *http.Client
 	algs       []jose.SignatureAlgorithm
@@ -70,10 +73,15 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	signer, err := newRequestSigner(cfg.RequestSigning)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{
 		issuer:    cfg.Issuer,
 		identity:  Identity{ClientID: cfg.ClientID, Issuer: cfg.Issuer},
 		auth:      cfg.Auth,
+		signer:    signer,
 		mutualTLS: cfg.Certificate != nil || mutualTLS(cfg.Auth.Method()),
 		http:      hc,
 		algs:      asymmetricAlgs,

@@ -237,3 +237,38 @@ func FuzzIDTokenHeader(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAuthorizationDetails: what is accepted can be asked for again.
+func FuzzAuthorizationDetails(f *testing.F) {
+	for _, seed := range []string{
+		`[{"type":"seat","actions":["move"]},{"type":"climate"}]`, `[]`, `{}`, `null`, `[null]`, `[{"type":""}]`, `[{"type":"a","type":"b"}]`,
+		`[{"type":"a"}] `, `[{"type":"\u0000"}]`, `[{"Type":"a"}]`, `[[]]`, ``, "[{\"type\":\"\xff\"}]",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, array []byte) {
+		details, err := ciba.ParseAuthorizationDetails(array)
+		if err != nil {
+			holdError(t, err)
+			if details != nil {
+				t.Error("refused, but not nil")
+			}
+			return
+		}
+		if len(details) > ciba.MaxDetails || len(array) > ciba.MaxAuthorizationDetails {
+			t.Error("limits do not hold")
+		}
+		for _, d := range details {
+			if p := plain(t, d.JSON); d.Type == "" || p["type"] != d.Type {
+				t.Errorf("type is %q, encoding/json says %q", d.Type, p["type"])
+			}
+			one, err := json.Marshal([]json.RawMessage{d.JSON})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := ciba.ParseAuthorizationDetails(one); len(one) <= ciba.MaxAuthorizationDetails && (err != nil || len(again) != 1 || again[0].Type != d.Type) {
+				t.Errorf("does not survive: %v", err)
+			}
+		}
+	})
+}

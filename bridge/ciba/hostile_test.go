@@ -233,7 +233,11 @@ func hostileTokens() []hostile {
 		edit("refresh_token a list", "refresh_token", []string{"a"}, "not a string"),
 		edit("scope a list", "scope", []string{"openid"}, "not a string"),
 		edit("scope with a quote", "scope", `openid "x"`, "scope"),
-		edit("authorization_details an object", "authorization_details", map[string]any{}, "not an array"),
+		edit("authorization_details an object", "authorization_details", map[string]any{}, "not a JSON array"),
+		edit("authorization_details of strings", "authorization_details", []string{"a"}, "detail 0 is not one JSON object"),
+		edit("authorization_details without type", "authorization_details", []any{map[string]any{"type": "a"}, map[string]any{"Type": "b"}}, "detail 1 has no type"),
+		edit("authorization_details too many", "authorization_details", make([]map[string]any, 33), "at most 32"),
+		edit("authorization_details too long", "authorization_details", []any{map[string]any{"type": "a", "x": strings.Repeat("x", 17<<10)}}, "at most 16384"),
 	}
 }
 

@@ -138,6 +138,7 @@ func (p *foreignProvider) approve(t *testing.T) {
 		return
 	}
 	s.Subject, s.GrantedScopes = "anna-7", "openid seat"
+	s.GrantedAuthDetails, s.GrantedResources = s.AuthDetails, s.Resources
 	if err := p.CIBAManager().SaveSession(t.Context(), s); err != nil {
 		t.Error(err)
 	}
@@ -169,9 +170,13 @@ func (p *foreignProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func (p *foreignProvider) client(t *testing.T, id string, auth ciba.Authenticator) *ciba.Client {
+func (p *foreignProvider) client(t *testing.T, id string, auth ciba.Authenticator, edit ...func(*ciba.Config)) *ciba.Client {
 	t.Helper()
-	client, err := ciba.New(ciba.Config{Issuer: foreignIssuer, ClientID: id, Auth: auth, HTTPClient: &http.Client{Transport: p}})
+	cfg := ciba.Config{Issuer: foreignIssuer, ClientID: id, Auth: auth, HTTPClient: &http.Client{Transport: p}}
+	for _, f := range edit {
+		f(&cfg)
+	}
+	client, err := ciba.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

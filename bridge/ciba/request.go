@@ -1,8 +1,8 @@
 package ciba
 
 import (
+	"encoding/json"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -38,7 +38,22 @@ type AuthenticationRequest struct {
 	// UserCode is the secret that some providers demand as a guard against
 	// unsolicited pushes; "" for none. It must not be stored.
 	UserCode string
-	// Extra are further parameters, such as "audience"; nil for none. Parameters
+	// AuthorizationDetails say what is wanted beyond Scope (RFC 9396): each is a
+	// JSON object whose member "type" says what the others mean; nil for none. At
+	// most MaxDetails of them, of MaxAuthorizationDetails bytes together, and only
+	// of types that the provider's metadata lists if it lists any.
+	AuthorizationDetails []json.RawMessage
+	// Resource names the services that the access token is for, as absolute URIs
+	// (RFC 8707); nil for none.
+	Resource []string
+	// Audience names the service that the access token is for in the way of Auth0;
+	// "" for none.
+	Audience string
+	// RequestContext is a JSON object about the device and the situation (FAPI-CIBA
+	// section 5.2.2), such as its location; nil for none. At most
+	// MaxRequestContext bytes.
+	RequestContext json.RawMessage
+	// Extra are further parameters, such as "claims"; nil for none. Parameters
 	// that this package sends itself are refused here.
 	Extra url.Values
 }
@@ -57,14 +72,17 @@ const (
 var reserved = []string{
 	"scope", "login_hint", "login_hint_token", "id_token_hint", "binding_message",
 	"requested_expiry", "acr_values", "user_code", "client_notification_token",
+	"authorization_details", "resource", "audience", "request_context",
 	"request", "request_uri", "grant_type", "auth_req_id",
+	"iss", "sub", "aud", "exp", "iat", "nbf", "jti",
 	"client_id", "client_secret", "client_assertion", "client_assertion_type",
 }
 
 // validate reports the first field that breaks a rule, as a FieldError.
 func (r *AuthenticationRequest) validate() error {
 	for _, check := range []func() error{
-		r.checkScope, r.checkHints, r.checkBindingMessage, r.checkRest, r.checkExtra,
+		r.checkScope, r.checkHints, r.checkBindingMessage, r.checkRest,
+		r.checkDetails, r.checkTargets, r.checkExtra,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -161,28 +179,4 @@ func (r *AuthenticationRequest) checkExtra() error {
 		return fieldErrorf("Extra", "has %d bytes, at most %d are allowed", size, MaxExtra)
 	}
 	return nil
-}
-
-// form returns the parameters of the request, without credentials.
-func (r *AuthenticationRequest) form() url.Values {
-	form := url.Values{"scope": {strings.Join(r.Scope, " ")}}
-	for name, value := range map[string]string{
-		"login_hint":       r.LoginHint,
-		"login_hint_token": r.LoginHintToken,
-		"id_token_hint":    r.IDTokenHint,
-		"binding_message":  r.BindingMessage,
-		"acr_values":       strings.Join(r.ACRValues, " "),
-		"user_code":        r.UserCode,
-	} {
-		if value != "" {
-			form.Set(name, value)
-		}
-	}
-	if r.RequestedExpiry > 0 {
-		form.Set("requested_expiry", strconv.FormatInt(int64(r.RequestedExpiry/time.Second), 10))
-	}
-	for name, values := range r.Extra {
-		form[name] = append([]string(nil), values...)
-	}
-	return form
 }

@@ -2,6 +2,7 @@ package ciba_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,24 +51,42 @@ func TestRequestForm(t *testing.T) {
 		RequestedExpiry: 90 * time.Second,
 		ACRValues:       []string{"urn:a", "urn:b"},
 		UserCode:        "1234",
-		Extra:           url.Values{"audience": {"https://api.test"}, "resource": {"urn:x", "urn:y"}},
+		AuthorizationDetails: []json.RawMessage{
+			json.RawMessage(`{ "type": "seat", "n": 1 }`), json.RawMessage(`{"type":"climate"}`),
+		},
+		Resource:       []string{"urn:x", "urn:y"},
+		Audience:       "https://api.test",
+		RequestContext: json.RawMessage(`{"place": {"lat": 1.0}}`),
+		Extra:          url.Values{"claims": {`{"id_token":{"acr":null}}`}, "tag": {"a", "b"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := url.Values{
-		"scope":            {"openid seat:write"},
-		"login_hint":       {`{"format":"iss_sub","iss":"https://op.test/","sub":"a|b&c=ü"}`},
-		"binding_message":  {"4K7-P2X"},
-		"requested_expiry": {"90"},
-		"acr_values":       {"urn:a urn:b"},
-		"user_code":        {"1234"},
-		"audience":         {"https://api.test"},
-		"resource":         {"urn:x", "urn:y"},
+		"scope":                 {"openid seat:write"},
+		"login_hint":            {`{"format":"iss_sub","iss":"https://op.test/","sub":"a|b&c=ü"}`},
+		"binding_message":       {"4K7-P2X"},
+		"requested_expiry":      {"90"},
+		"acr_values":            {"urn:a urn:b"},
+		"user_code":             {"1234"},
+		"audience":              {"https://api.test"},
+		"resource":              {"urn:x", "urn:y"},
+		"authorization_details": {`[{"type":"seat","n":1},{"type":"climate"}]`},
+		"request_context":       {`{"place":{"lat":1.0}}`},
+		"claims":                {`{"id_token":{"acr":null}}`},
+		"tag":                   {"a", "b"},
 	}
 	if got.Encode() != want.Encode() {
 		t.Errorf("sent %v, want %v", got, want)
 	}
+}
+
+func raw(objects ...string) []json.RawMessage {
+	list := make([]json.RawMessage, len(objects))
+	for i, o := range objects {
+		list[i] = json.RawMessage(o)
+	}
+	return list
 }
 
 func TestRequestErrors(t *testing.T) {
@@ -100,10 +119,29 @@ func TestRequestErrors(t *testing.T) {
 		{"extra client", func(r *ciba.AuthenticationRequest) { r.Extra = url.Values{"client_id": {"x"}} }, "Extra", "client_id"},
 		{"extra hint", func(r *ciba.AuthenticationRequest) { r.Extra = url.Values{"login_hint": nil} }, "Extra", "login_hint"},
 		{"extra request", func(r *ciba.AuthenticationRequest) { r.Extra = url.Values{"request": {"x"}} }, "Extra", "request"},
+		{"extra resource", func(r *ciba.AuthenticationRequest) { r.Extra = url.Values{"resource": {"urn:x"}} }, "Extra", "resource"},
+		{"extra issuer", func(r *ciba.AuthenticationRequest) { r.Extra = url.Values{"iss": {"x"}} }, "Extra", "iss"},
+		{"detail not an object", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":"a"}`, `[]`) }, "AuthorizationDetails", "element 1"},
+		{"detail empty", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw("") }, "AuthorizationDetails", "element 0"},
+		{"detail twice", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":"a"},{"type":"b"}`) }, "AuthorizationDetails", "element 0"},
+		{"detail with two types", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":"a","type":"b"}`) }, "AuthorizationDetails", "unique"},
+		{"detail without type", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"Type":"a"}`) }, "AuthorizationDetails", "no type"},
+		{"detail with type null", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":null}`) }, "AuthorizationDetails", "no type"},
+		{"detail with a number as type", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":7}`) }, "AuthorizationDetails", "no type"},
+		{"too many details", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = make([]json.RawMessage, 33) }, "AuthorizationDetails", "at most 32"},
+		{"long detail", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":"a","x":"` + long + `"}`) }, "AuthorizationDetails", "at most 16384"},
+		{"unknown type", func(r *ciba.AuthenticationRequest) { r.AuthorizationDetails = raw(`{"type":"moon"}`) }, "AuthorizationDetails", `"moon"`},
+		{"relative resource", func(r *ciba.AuthenticationRequest) { r.Resource = []string{"https://a.test", "/api"} }, "Resource", "element 1"},
+		{"resource with a fragment", func(r *ciba.AuthenticationRequest) { r.Resource = []string{"https://a.test/#"} }, "Resource", "fragment"},
+		{"long resource", func(r *ciba.AuthenticationRequest) { r.Resource = []string{"urn:" + long} }, "Resource", "1024"},
+		{"too many resources", func(r *ciba.AuthenticationRequest) { r.Resource = make([]string, 33) }, "Resource", "at most 32"},
+		{"audience with a line break", func(r *ciba.AuthenticationRequest) { r.Audience = "a\nb" }, "Audience", "unprintable"},
+		{"context not an object", func(r *ciba.AuthenticationRequest) { r.RequestContext = []byte(`"x"`) }, "RequestContext", "JSON object"},
+		{"long context", func(r *ciba.AuthenticationRequest) { r.RequestContext = []byte(`{"x":"` + long + `"}`) }, "RequestContext", "at most 8192"},
 		{"extra too long", func(r *ciba.AuthenticationRequest) { r.Extra = url.Values{"x": {long}} }, "Extra", "at most 32768"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			op := &cibatest.Provider{}
+			op := &cibatest.Provider{EditMetadata: edits("authorization_details_types_supported", []string{"a", "seat"})}
 			req := anna()
 			tc.edit(&req)
 			_, err := newClient(t, op).RequestAuthentication(t.Context(), req)

@@ -53,7 +53,8 @@ type Tokens struct {
 	// the scope that was requested (RFC 6749 section 5.1).
 	Scope []string
 	// AuthorizationDetails is the JSON array that was granted (RFC 9396); nil if
-	// there is none.
+	// there is none. ParseAuthorizationDetails reads it, and has already found it
+	// well-formed.
 	AuthorizationDetails json.RawMessage
 	// IDToken says who agreed.
 	IDToken *IDToken
@@ -156,10 +157,10 @@ func parseTokens(o object, bound bool) (*Tokens, error) {
 		return nil, errors.New("member \"scope\" has characters that no scope has")
 	}
 	if raw, ok := o["authorization_details"]; ok {
-		if raw[0] != '[' {
-			return nil, errors.New("member \"authorization_details\" is not an array")
-		}
 		t.AuthorizationDetails = json.RawMessage(raw)
+		if _, err := ParseAuthorizationDetails(t.AuthorizationDetails); err != nil {
+			return nil, fmt.Errorf("member %q: %w", "authorization_details", err)
+		}
 	}
 	return &t, nil
 }

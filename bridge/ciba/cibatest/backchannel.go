@@ -20,7 +20,8 @@ type Request struct {
 	Subject string
 	// Scope and BindingMessage are what the phone shows.
 	Scope, BindingMessage string
-	// Params are all parameters, without credentials.
+	// Params are all parameters, without credentials. Those of a signed request are
+	// its claims.
 	Params url.Values
 }
 
@@ -51,7 +52,11 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	if !p.authenticated(w, r) {
 		return
 	}
-	form := r.PostForm
+	form, ok := p.parameters(r.PostForm)
+	if !ok {
+		replyError(w, http.StatusBadRequest, "invalid_request")
+		return
+	}
 	hints := slices.Concat(form["login_hint"], form["login_hint_token"], form["id_token_hint"])
 	expiry, err := strconv.Atoi(orElse(form.Get("requested_expiry"), "0"))
 	switch {
@@ -83,21 +88,15 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, m)
 }
 
-func (p *Provider) open(form url.Values, hint, subject string, expiry time.Duration) *session {
-	params := url.Values{}
-	for name, values := range form {
-		if !strings.HasPrefix(name, "client_") {
-			params[name] = values
-		}
-	}
+func (p *Provider) open(params url.Values, hint, subject string, expiry time.Duration) *session {
 	now := time.Now()
 	s := &session{
 		Request: Request{
 			AuthReqID:      rand.Text() + "." + rand.Text(),
 			Hint:           hint,
 			Subject:        subject,
-			Scope:          form.Get("scope"),
-			BindingMessage: form.Get("binding_message"),
+			Scope:          params.Get("scope"),
+			BindingMessage: params.Get("binding_message"),
 			Params:         params,
 		},
 		expires:  now.Add(orElse(expiry, orElse(p.Lifetime, 120*time.Second))),

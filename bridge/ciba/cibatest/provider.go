@@ -30,9 +30,18 @@ type Provider struct {
 	// ClientID and ClientSecret are those of the only client; "" means the
 	// constants of these names. Both methods, basic and post, are accepted.
 	ClientID, ClientSecret string
-	// ClientKeys are the client's public keys for private_key_jwt; nil means that
-	// this method is not accepted.
+	// ClientKeys are the client's public keys for private_key_jwt and for signed
+	// requests; nil means that neither is accepted.
 	ClientKeys []jose.JSONWebKey
+	// RequestAlgs are the algorithms of signed authentication requests; nil means
+	// that these are not supported. A signed request must keep to CIBA Core section
+	// 7.1.1 and FAPI-CIBA in every detail.
+	RequestAlgs []string
+	// RequireSignedRequest refuses unsigned ones.
+	RequireSignedRequest bool
+	// ClientIDTwice demands the client_id in a signed request and beside it, as
+	// PingFederate does; otherwise it must not be inside.
+	ClientIDTwice bool
 	// ClientCertificate accepts the client's certificate for tls_client_auth and
 	// self_signed_tls_client_auth; nil means that these methods are not accepted.
 	// The provider must then be served by TLS that asks for a certificate.
@@ -173,6 +182,9 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	}
 	if p.ClientCertificate != nil {
 		m["token_endpoint_auth_methods_supported"] = []string{"tls_client_auth", "self_signed_tls_client_auth"}
+	}
+	if p.RequestAlgs != nil {
+		m["backchannel_authentication_request_signing_alg_values_supported"] = p.RequestAlgs
 	}
 	if p.MTLSBase != "" {
 		m["mtls_endpoint_aliases"] = map[string]any{
