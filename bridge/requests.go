@@ -104,39 +104,24 @@ func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.Sig
 	}
 }
 
-// sessionsOf returns the sessions that a sign-out is about; nil for all.
+// sessionsOf returns the sessions that a sign-out is about; nil for all. Those
+// that a device names count as ended whether the bridge has them or not.
 func (b *Bridge) sessionsOf(ctx context.Context, d schemas.DeviceID, m *schemas.SignOut) ([]schemas.ID, *policy.Refusal, error) {
-	now := time.Now()
-	open, err := b.cfg.Store.Sessions(ctx, d, now)
+	if m.Person == nil {
+		return slices.Clone(m.Sessions), nil, nil
+	}
+	p, ok, err := b.cfg.Store.ByHandle(ctx, d, *m.Person)
 	if err != nil {
 		return nil, nil, err
 	}
-	var match func(store.Session) bool
-	switch {
-	case m.Person != nil:
-		p, ok, err := b.cfg.Store.ByHandle(ctx, d, *m.Person)
-		if err != nil {
-			return nil, nil, err
-		}
-		match = func(s store.Session) bool { return ok && s.Issuer == p.Issuer && s.Subject == p.Subject }
-	case m.All:
-		match = func(store.Session) bool { return true }
-	default:
-		match = func(s store.Session) bool { return slices.Contains(m.Sessions, s.ID) }
+	if !ok {
+		return nil, &policy.Refusal{Code: schemas.UnknownPerson, Reason: "no such handle on this device"}, nil
 	}
-	var ids []schemas.ID
-	for _, s := range open {
-		if match(s) {
-			ids = append(ids, s.ID)
-		}
+	open, err := b.cfg.Store.Sessions(ctx, d, p.Issuer, p.Subject, time.Now())
+	if err == nil && len(open) == 0 {
+		return nil, &policy.Refusal{Code: schemas.UnknownSession, Reason: "the person has no session"}, nil
 	}
-	switch {
-	case len(ids) == 0:
-		return nil, &policy.Refusal{Code: schemas.UnknownSession, Reason: "no session matches"}, nil
-	case m.All:
-		return nil, nil, nil
-	}
-	return ids, nil, nil
+	return open, nil, err
 }
 
 // renew answers that a session cannot be renewed: the bridge keeps no refresh

@@ -152,7 +152,7 @@ func TestFirstEndingWins(t *testing.T) {
 		if n, _ := s.Denials(ctx, "car-1", store.Person{1}); n != 0 {
 			t.Errorf("%s: %d denials", name, n)
 		}
-		if all, _ := s.Sessions(ctx, "car-1", now); len(all) != 0 {
+		if all, _ := s.Sessions(ctx, "car-1", "i", "s", now); len(all) != 0 {
 			t.Errorf("%s: %d sessions", name, len(all))
 		}
 	}

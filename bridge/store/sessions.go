@@ -57,22 +57,19 @@ func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, boo
 	return out, true, nil
 }
 
-// Sessions returns the sessions of a device that have not ended, without their
-// refresh tokens, oldest first.
-func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, now time.Time) (all []Session, err error) {
-	err = s.each(ctx, "SELECT id, issuer, subject, expires_at FROM sessions WHERE device = $1 AND expires_at > $2 ORDER BY created_at",
-		[]any{d, ms(now)}, func(rows *sql.Rows) error {
-			out := Session{Key: Key{Device: d}}
+// Sessions returns the ids of a person's sessions on a device, at most 16, oldest
+// first.
+func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, issuer, subject string, now time.Time) (ids []schemas.ID, err error) {
+	err = s.each(ctx, "SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 AND expires_at > $4 ORDER BY created_at LIMIT $5",
+		[]any{d, issuer, subject, ms(now), maxSessions}, func(rows *sql.Rows) error {
 			var id []byte
-			var expires int64
-			if err := rows.Scan(&id, &out.Issuer, &out.Subject, &expires); err != nil {
+			if err := rows.Scan(&id); err != nil {
 				return err
 			}
-			out.ID, out.Expires = schemas.ID(id), at(expires)
-			all = append(all, out)
+			ids = append(ids, schemas.ID(id))
 			return nil
 		})
-	return all, err
+	return ids, err
 }
 
 // SignOut forgets sessions of a device, those named or, with nil, all of them,
