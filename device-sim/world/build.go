@@ -14,7 +14,8 @@ import (
 )
 
 // Start builds a world, and returns when the bridge is connected and every car
-// has been introduced to it. The end of ctx interrupts the building, and means nothing afterwards.
+// has been introduced to it. The end of ctx interrupts the building, and means
+// nothing afterwards.
 func Start(ctx context.Context, cfg Config) (*World, error) {
 	if cfg.Interval == 0 {
 		cfg.Interval = time.Second

@@ -41,7 +41,8 @@ type Car struct {
 
 	journal *journal
 	files   *mtls.Files
-	records *outbox.Dir
+	records *outbox.Dir // closed by close
+	closing sync.Once
 	agent   *agent.Agent
 	link    *link.Link
 
@@ -138,8 +139,13 @@ func (c *Car) dialer(address string, cfg *tls.Config) func(context.Context) (net
 	}
 }
 
+// close lets go of the car's files. It may be called more than once.
+func (c *Car) close() (err error) {
+	c.closing.Do(func() { err = c.records.Close() })
+	return err
+}
+
 func (c *Car) run(ctx context.Context) error {
-	defer c.records.Close()
 	events := c.agent.Watch(ctx)
 	var group errgroup.Group
 	group.Go(func() error { return c.agent.Run(ctx) })
@@ -181,7 +187,7 @@ func (w *World) newCar(ctx context.Context, name string, a addresses) (*Car, err
 		err = c.fit(cfg)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", c.who(), err), c.records.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", c.who(), err), c.close())
 	}
 	return c, nil
 }

@@ -148,6 +148,11 @@ func (w *World) Close() error {
 	for _, p := range slices.Backward(parts) {
 		errs = append(errs, p.stop())
 	}
+	for _, c := range w.cars {
+		if c != nil { // one that could be built
+			errs = append(errs, c.close())
+		}
+	}
 	if w.authority != nil {
 		errs = append(errs, w.authority.Close())
 	}
