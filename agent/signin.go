@@ -105,6 +105,7 @@ func (a *Agent) store(e *outbox.Entry) error {
 // next start does it.
 func (a *Agent) forget(id schemas.ID) {
 	delete(a.requests, id)
+	a.dirty = true
 	if err := a.cfg.Store.Delete(recordOf(id)); err != nil {
 		a.log.Error("cannot delete a request that is over", "request", id, "error", err)
 	}
@@ -128,9 +129,11 @@ func (a *Agent) end(r *request, e ended) bool {
 			return false
 		}
 		a.log.Info("sign-in ended", "request", r.entry.ID, "outcome", e.State, "code", e.Code)
-		a.emit(Event{SignIn: e.signIn()})
 	}
 	a.forget(r.entry.ID)
+	if r.entry.SignIn != nil {
+		a.emit(Event{SignIn: e.signIn()})
+	}
 	return true
 }
 

@@ -106,6 +106,15 @@ func (c *car) look(id schemas.ID) agent.SignIn {
 func (c *car) wantState(id schemas.ID, want agent.State) {
 	c.t.Helper()
 	synctest.Wait()
+	n := 0
+	for _, s := range c.Status().SignIns {
+		if s.ID == id {
+			n++
+		}
+	}
+	if n != 1 {
+		c.t.Errorf("sign-in %v is listed %d times", id, n)
+	}
 	if got := c.look(id); got.State != want {
 		c.t.Fatalf("sign-in is %q (%v), want %q", got.State, got.Code, want)
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +25,7 @@ type redialer struct {
 	dial func(ctx context.Context) (net.Conn, error)
 
 	mu   sync.Mutex // guards last
-	last net.Conn
+	last *endable
 }
 
 // Dial is for link.Config.Dial.
@@ -34,8 +36,8 @@ func (r *redialer) Dial(ctx context.Context) (net.Conn, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = c
-	return c, nil
+	r.last = &endable{Conn: c}
+	return r.last, nil
 }
 
 // Again ends the connection; the link dials anew.
@@ -43,7 +45,28 @@ func (r *redialer) Again() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last != nil {
-		r.last.Close()
+		r.last.end()
 		r.last = nil
 	}
+}
+
+// endable is a connection that looks as if the other end had closed it after
+// end. The MQTT library takes the error of a connection that was closed on this
+// side for its own doing, and waits for ever.
+type endable struct {
+	net.Conn
+	ended atomic.Bool
+}
+
+func (c *endable) end() {
+	c.ended.Store(true)
+	c.Close()
+}
+
+func (c *endable) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && c.ended.Load() {
+		err = io.EOF
+	}
+	return n, err
 }

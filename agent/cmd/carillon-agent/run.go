@@ -129,7 +129,7 @@ type parts struct {
 	renewer *enroll.Renewer // nil if the certificate is renewed otherwise
 }
 
-func newDaemon(o *runFlags, log *slog.Logger) (d *parts, err error) {
+func newDaemon(o *runFlags, log *slog.Logger) (*parts, error) {
 	host, _, err := net.SplitHostPort(o.broker)
 	if err != nil {
 		return nil, usagef("--broker is %q, want host:port", o.broker)
@@ -142,25 +142,30 @@ func newDaemon(o *runFlags, log *slog.Logger) (d *parts, err error) {
 		return nil, fmt.Errorf("%w (carillon-agent enroll writes it)", err)
 	}
 	files := &mtls.Files{CertFile: o.cert, KeyFile: o.key, Logger: log}
-	d = &parts{}
-	if d.store, err = outbox.Open(filepath.Join(o.dir, "outbox"), log); err != nil {
+	store, err := outbox.Open(filepath.Join(o.dir, "outbox"), log)
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			d.store.Close()
-		}
-	}()
+	d := &parts{store: store}
+	if err := d.assemble(o, files, roots, log); err != nil {
+		store.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// assemble makes the parts and ties them together.
+func (d *parts) assemble(o *runFlags, files *mtls.Files, roots []*x509.Certificate, log *slog.Logger) (err error) {
 	cfg := agent.Config{
 		Certificate: files.Certificate, Roots: mtls.Pool(roots...), Store: d.store, Logger: log,
 		// The link is made below, and its callbacks run when all is there.
 		Publisher: publisher(func(ctx context.Context, topic string, p []byte) error { return d.link.Publish(ctx, topic, p) }),
 	}
 	if err := o.equip(&cfg, d, roots); err != nil {
-		return nil, err
+		return err
 	}
 	if d.agent, err = agent.New(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	tlsCfg := mtls.ClientConfig(cfg.Roots, files.Certificate, o.brokerName)
 	dial := &redialer{dial: link.TLSDialer(o.broker, mtls.RequireRole(mtls.TolerateClock(tlsCfg, d.agent.Now), mtls.RoleBroker))}
@@ -169,7 +174,7 @@ func newDaemon(o *runFlags, log *slog.Logger) (d *parts, err error) {
 		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if o.caURL != "" {
 		d.renewer = &enroll.Renewer{
@@ -180,10 +185,10 @@ func newDaemon(o *runFlags, log *slog.Logger) (d *parts, err error) {
 	}
 	uids, err := parseUIDs(o.allow)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.api, err = api.New(api.Config{Agent: d.agent, UIDs: uids, Logger: log})
-	return d, err
+	return err
 }
 
 // equip gives the agent its device, vehicle and settings.

@@ -75,7 +75,10 @@ func (c *cli) signIn(ctx context.Context, o *signInFlags) error {
 	if err := w.ready(ctx); err != nil {
 		return err
 	}
-	s, err := client.SignIn(ctx, o.req)
+	// A Ctrl-C now must not leave a phone ringing that nobody can name.
+	asking, stop := context.WithTimeout(life, askTime)
+	defer stop()
+	s, err := client.SignIn(asking, o.req)
 	if err != nil {
 		return err
 	}
@@ -133,6 +136,7 @@ type waiter struct {
 
 // Times to wait for what should come soon.
 const (
+	askTime      = 15 * time.Second // for the agent to store a sign-in
 	cancelTime   = 10 * time.Second // for a withdrawn sign-in to end
 	settingsTime = 20 * time.Second // for settings to be applied
 )
