@@ -63,7 +63,7 @@ func (c *ConfirmKey) check() error {
 		return nil
 	}
 	k := c.Key
-	if k.Type == 0 || k.Curve == 0 || len(k.X) == 0 || (k.Type == cose.KeyTypeEC2 && len(k.Y) == 0) {
+	if k.Type == 0 || k.Curve == 0 || k.X == nil || (k.Type == cose.KeyTypeEC2 && k.Y == nil) {
 		return failf(ClassMissing, "req_cnf", "a COSE_Key with kty, crv, x and, for EC2, y is required")
 	}
 	_, err := c.Public()

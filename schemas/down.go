@@ -1,7 +1,5 @@
 package schemas
 
-import "math"
-
 // Welcome answers Hello. Its envelope carries the bridge's certificate chain,
 // and it names the sealing key, unless the device said that it has seen this
 // very welcome before.
@@ -124,7 +122,7 @@ func (m *Pending) check() error {
 }
 
 func (m *Granted) check() error {
-	return firstError(needID(m.ID), needField("sealed", len(m.Sealed) > 0))
+	return firstError(needID(m.ID), needField("sealed", len(m.Sealed) > 0), checkSealed(m.Sealed, maxSealedDown))
 }
 
 func (m *Refused) check() error {
@@ -138,10 +136,8 @@ func (m *Prove) check() error {
 	if m.Count > MaxProofs {
 		return failf(ClassLimit, "count", "%d, want 1 to %d", m.Count, MaxProofs)
 	}
-	if last := int(m.First) + int(m.Count) - 1; last > math.MaxUint16 {
-		return failf(ClassLimit, "first, count", "last number %d, limit %d", last, math.MaxUint16)
-	}
-	return firstError(needID(m.ID), needTime(m.IssuedAt), checkNonce(m.Nonce))
+	return firstError(needID(m.ID), needTime(m.IssuedAt), checkNonce(m.Nonce),
+		checkNumbers("first, count", m.First, int(m.Count)))
 }
 
 func (m *Revoked) check() error {

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"math"
 	"unicode"
 	"unicode/utf8"
 )
@@ -16,6 +17,7 @@ const (
 	maxEndpoint    = 512
 	maxToken       = 12288
 	maxSealedUp    = 4096
+	maxSealedDown  = MaxDown - 102 // what the rest of a granted leaves of the message
 	maxPeers       = 8
 	maxCertificate = 2048
 	maxTime        = 1<<40 - 1 // seconds: the year 36812
@@ -205,9 +207,17 @@ func checkNonce(s string) error {
 	return nil
 }
 
-func checkSealed(b []byte) error {
-	if len(b) > maxSealedUp {
-		return failf(ClassLimit, "sealed", "%d bytes, limit %d", len(b), maxSealedUp)
+func checkSealed(b []byte, limit int) error {
+	if len(b) > limit {
+		return failf(ClassLimit, "sealed", "%d bytes, limit %d", len(b), limit)
+	}
+	return nil
+}
+
+// checkNumbers wants the numbers of count proofs, from first, to fit two bytes.
+func checkNumbers(names string, first uint16, count int) error {
+	if last := int(first) + count - 1; last > math.MaxUint16 {
+		return failf(ClassLimit, names, "last number %d, limit %d", last, math.MaxUint16)
 	}
 	return nil
 }

@@ -81,7 +81,11 @@ func TestSignerRefuses(t *testing.T) {
 		t.Errorf("no id: %v", err)
 	}
 	down := ring.signer("bridge-1")
-	if data, err := down.Sign(schemas.DownTopic(device1), &schemas.Granted{ID: schemas.ID{1}, Sealed: make([]byte, schemas.MaxDown)}); classOf(err) != "too-large" || data != nil {
+	welcome := schemas.Welcome{ID: schemas.ID{1}, IssuedAt: 1, Versions: schemas.Speaks(), Name: schemas.WelcomeID{1}, Sealing: &schemas.PublicKey{1}}
+	for range 8 {
+		welcome.Peers = append(welcome.Peers, make([]byte, 2048))
+	}
+	if data, err := down.Sign(schemas.DownTopic(device1), &welcome); classOf(err) != "too-large" || data != nil {
 		t.Errorf("too large: %v", err)
 	}
 }

@@ -129,7 +129,7 @@ func (m *SignIn) check() error {
 	return firstError(
 		needID(m.ID), needTime(m.IssuedAt), checkScope(m.Scope),
 		needField("person, sealed", m.Person != nil || len(m.Sealed) > 0),
-		notZero("person", m.Person), checkSealed(m.Sealed),
+		notZero("person", m.Person), checkSealed(m.Sealed, maxSealedUp),
 		checkText("acr", m.ACR, maxShort), m.Device.check(), m.Seat.check(),
 		needKey(m.ResponseKey), m.ConfirmKey.check(),
 	)
@@ -155,6 +155,9 @@ func (m *Proof) check() error {
 	}
 	if n%sigSize != 0 || n/sigSize > MaxProofs {
 		return failf(ClassLimit, "signatures", "%d bytes, want %d for each of 1 to %d", n, sigSize, MaxProofs)
+	}
+	if err := checkNumbers("first, signatures", m.First, n/sigSize); err != nil {
+		return err
 	}
 	return needID(m.ID)
 }
