@@ -37,10 +37,15 @@ func (a *Authority) embed() error {
 	for kid, key := range a.tokenKeys {
 		cfg.AuthorityConfig.Provisioners = append(cfg.AuthorityConfig.Provisioners, a.provisioner(kid, key))
 	}
+	cas, err := a.newIssuer()
+	if err != nil {
+		return err
+	}
 	step, err := authority.NewEmbedded(
 		authority.WithConfig(cfg),
 		authority.WithX509RootCerts(a.root),
-		authority.WithX509Signer(a.intermediate, a.signer),
+		authority.WithX509IntermediateCerts(a.intermediate),
+		authority.WithX509CAService(cas),
 		authority.WithDatabase(a.store),
 		authority.WithX509Enforcers(provisioner.CertificateEnforcerFunc(a.enforce)),
 		authority.WithQuietInit(),

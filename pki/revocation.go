@@ -14,14 +14,6 @@ import (
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
-const (
-	// crlLife is how long a revocation list is good for: how long relying
-	// parties can do without the authority before they call their list stale.
-	crlLife = 24 * time.Hour
-	// crlRenew is the age at which a list is made anew when it is asked for.
-	crlRenew = time.Hour
-)
-
 // Reason says why a certificate has been revoked (RFC 5280 section 5.3.1).
 type Reason int
 
@@ -137,32 +129,4 @@ func (a *Authority) IsRevoked(cert *x509.Certificate) bool {
 		return true
 	}
 	return revoked
-}
-
-// CRL returns the revocation list, DER-encoded and at most an hour old.
-//
-// step-ca would make a new list with a timer of its own and say so on the
-// standard logger; here it is made when somebody asks.
-func (a *Authority) CRL() ([]byte, error) {
-	info, err := a.step.GetCertificateRevocationList()
-	if err != nil {
-		return nil, fmt.Errorf("revocation list: %w", err)
-	}
-	if time.Until(info.ExpiresAt) > crlLife-crlRenew {
-		return info.Data, nil
-	}
-	if err := a.regenerate(); err != nil {
-		return nil, err
-	}
-	if info, err = a.step.GetCertificateRevocationList(); err != nil {
-		return nil, fmt.Errorf("revocation list: %w", err)
-	}
-	return info.Data, nil
-}
-
-func (a *Authority) regenerate() error {
-	if err := a.step.GenerateCertificateRevocationList(); err != nil {
-		return fmt.Errorf("making a revocation list: %w", err)
-	}
-	return nil
 }
