@@ -184,8 +184,11 @@ func (a *Authority) guardRevoke(r *http.Request) error {
 
 func (a *Authority) guardHolder(id mtls.Identity, pub any) error {
 	err := a.mayHave(id, pub)
-	if errors.Is(err, errBlocked) {
+	switch {
+	case errors.Is(err, errBlocked):
 		return refuse(http.StatusUnauthorized, "%s: %w", id, err)
+	case errors.Is(err, errTaken):
+		return refuse(http.StatusForbidden, "%s: %w", id, err)
 	}
 	return err
 }

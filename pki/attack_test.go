@@ -341,6 +341,51 @@ func TestRenewIsNotForEverybody(t *testing.T) {
 	}
 }
 
+// A factory that makes devices, or whoever stole its key, makes no device that a
+// broker could take for a bridge.
+func TestNamesakes(t *testing.T) {
+	w := newWorld(t, nil)
+	b1, x1 := w.enroll(bridge("b1")), w.enroll(device("x1"))
+	for _, c := range []struct{ id, owner mtls.Identity }{{device("b1"), bridge("b1")}, {bridge("x1"), device("x1")}} {
+		want := "the id is taken by " + c.owner.String()
+		token := w.token(c.id, pki.TokenOptions{})
+		for range 2 { // which does not use up the token
+			_, err := w.client.Enroll(t.Context(), token, mtlstest.Key(t))
+			wantError(t, c.id.String(), err, "403", want)
+		}
+		_, err := w.Issue(pki.IssueRequest{Identity: c.id, PublicKey: mtlstest.Key(t).Public()})
+		wantError(t, c.id.String(), err, want)
+	}
+	// Revoked is not gone: it may stand in a broker's rules still.
+	mustRenew(t, w, x1)
+	if _, err := w.Revoke(t.Context(), bridge("b1"), pki.ReasonCessation, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.client.Enroll(t.Context(), w.token(device("b1"), pki.TokenOptions{}), mtlstest.Key(t))
+	wantError(t, "id of a revoked bridge", err, "403")
+
+	// Both in one batch, and both at once: one at most.
+	both := func(id string) []pki.IssueRequest {
+		return []pki.IssueRequest{{Identity: device(id), PublicKey: b1.key.Public()}, {Identity: bridge(id), PublicKey: b1.key.Public()}}
+	}
+	_, err = w.IssueAll(both("y"))
+	wantError(t, "a batch of namesakes", err, "the id is taken by")
+	for i := range 20 {
+		var wg sync.WaitGroup
+		var made atomic.Int32
+		for _, req := range both(fmt.Sprintf("z%d", i)) {
+			wg.Go(func() {
+				if _, err := w.Issue(req); err == nil {
+					made.Add(1)
+				}
+			})
+		}
+		if wg.Wait(); made.Load() != 1 {
+			t.Errorf("%d certificates for two namesakes at once, want 1", made.Load())
+		}
+	}
+}
+
 func TestOversizedCall(t *testing.T) {
 	w := newWorld(t, nil)
 	status, answer := w.post("/sign", map[string]string{"csr": strings.Repeat("x", 1<<20)}, nil)

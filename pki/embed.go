@@ -107,5 +107,5 @@ func (a *Authority) mayHave(id mtls.Identity, pub crypto.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	return h.mayHave(key)
+	return a.store.mayHave(id, h, key)
 }

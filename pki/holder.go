@@ -40,6 +40,33 @@ const keepExpired = 7 * days
 // errBlocked means that the holder or its key has been revoked.
 var errBlocked = errors.New("revoked")
 
+// errTaken means that the id is somebody else's.
+var errTaken = errors.New("taken")
+
+// mayHave reports whether the holder of id may be given a certificate for a key.
+func (s *store) mayHave(id mtls.Identity, h *holder, key string) error {
+	if err := s.distinct(id, h); err != nil {
+		return err
+	}
+	return h.mayHave(key)
+}
+
+// distinct refuses the first certificate of a device with the id of a bridge,
+// and of a bridge with that of a device: a broker that reads nothing but the
+// common name, as mosquitto does, would take one for the other.
+func (s *store) distinct(id mtls.Identity, h *holder) error {
+	other := map[mtls.Role]mtls.Role{mtls.RoleDevice: mtls.RoleBridge, mtls.RoleBridge: mtls.RoleDevice}[id.Role]
+	if other == "" || len(h.Keys) > 0 {
+		return nil
+	}
+	namesake := mtls.Identity{Role: other, ID: id.ID}
+	n, _, err := s.holder(namesake)
+	if err != nil || len(n.Keys) == 0 {
+		return err
+	}
+	return fmt.Errorf("the id is %w by %s", errTaken, namesake)
+}
+
 // mayHave reports whether the holder may be given a certificate for a key.
 func (h *holder) mayHave(key string) error {
 	if h.Blocked != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/smallstep/certificates/authority/provisioner"
@@ -33,6 +34,9 @@ var (
 type store struct {
 	*db.DB
 	log *slog.Logger
+	// entering is held while certificates are entered, so that of two namesakes
+	// one is the first. The database has one writer at a time anyway.
+	entering sync.Mutex
 }
 
 // ErrInUse means that another process has the authority open.
@@ -54,7 +58,8 @@ func openStore(file string, log *slog.Logger) (*store, error) {
 }
 
 // remember enters a certificate in the record of its holder. It fails if the
-// holder or the key has been revoked since the request was checked.
+// holder or the key has been revoked, or the id taken, since the request was
+// checked.
 func (s *store) remember(cert *x509.Certificate) error {
 	id, err := mtls.IdentityOf(cert)
 	if err != nil {
@@ -64,8 +69,10 @@ func (s *store) remember(cert *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
+	s.entering.Lock()
+	defer s.entering.Unlock()
 	return s.update(id, func(h *holder) error {
-		if err := h.mayHave(entry.Key); err != nil {
+		if err := s.mayHave(id, h, entry.Key); err != nil {
 			return err
 		}
 		h.add(entry, time.Now())

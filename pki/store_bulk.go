@@ -23,6 +23,8 @@ func (s *store) storeAll(role mtls.Role, certs []*x509.Certificate) (again []int
 	if err != nil {
 		return nil, err
 	}
+	s.entering.Lock()
+	defer s.entering.Unlock()
 	tx := new(database.Tx)
 	swaps := make([]*database.TxEntry, len(certs))
 	records := make(map[mtls.Identity]*pending) // a holder may be there twice
@@ -79,7 +81,7 @@ func (s *store) pending(records map[mtls.Identity]*pending, cert *x509.Certifica
 		}}
 		records[id] = p
 	}
-	if err := p.holder.mayHave(entry.Key); err != nil {
+	if err := s.mayHave(id, p.holder, entry.Key); err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
 	p.holder.add(entry, time.Now())
