@@ -3,7 +3,6 @@ package ciba_test
 import (
 	"bufio"
 	"bytes"
-	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -14,12 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
-	"github.com/go-jose/go-jose/v4"
 )
 
 // oidcProviderDir holds the program and its locked dependencies.
@@ -33,9 +32,9 @@ type oidcProvider struct {
 	http      *http.Client // trusts the authority
 }
 
-// startOIDCProvider starts the provider with clients, or skips the test where
-// it is not installed.
-func startOIDCProvider(t *testing.T, clients []oidcClient) *oidcProvider {
+// startOIDCProvider starts the provider with clients, whose certificates are
+// authority's, or skips the test where it is not installed.
+func startOIDCProvider(t *testing.T, authority *mtlstest.Authority, clients []oidcClient) *oidcProvider {
 	t.Helper()
 	node, problem := findNode()
 	switch {
@@ -44,7 +43,7 @@ func startOIDCProvider(t *testing.T, clients []oidcClient) *oidcProvider {
 	case problem != "":
 		t.Skipf("NOT TESTED against oidc-provider: %s", problem)
 	}
-	op := &oidcProvider{authority: mtlstest.New(t)}
+	op := &oidcProvider{authority: authority}
 	op.http = ciba.NewHTTPClient(&tls.Config{RootCAs: op.authority.Roots()})
 	t.Cleanup(op.http.CloseIdleConnections)
 	op.issuer = op.start(t, node, clients)
@@ -126,50 +125,12 @@ func certificatePEM(chain ...[]byte) (out []byte) {
 	return out
 }
 
-// An oidcClient is a client as it is registered, and as it proves itself.
-type oidcClient struct {
-	name   string // in the table
-	id     string
-	secret string        // "" for none
-	key    crypto.Signer // of assertions; nil for none
-	alg    string        // of the client's assertions; "" for none
-	idAlg  string        // of its ID tokens
-	auth   ciba.Authenticator
-	wrong  ciba.Authenticator // does not prove it
-}
-
-func (c oidcClient) registration() map[string]any {
-	m := map[string]any{
-		"client_id":                       c.id,
-		"token_endpoint_auth_method":      c.auth.Method(),
-		"grant_types":                     []string{ciba.GrantType, "refresh_token"},
-		"redirect_uris":                   []string{},
-		"response_types":                  []string{},
-		"backchannel_token_delivery_mode": "poll",
-		"backchannel_user_code_parameter": true,
-		"id_token_signed_response_alg":    c.idAlg,
-		"require_auth_time":               true,
-	}
-	if c.secret != "" {
-		m["client_secret"] = c.secret
-	}
-	if c.key != nil {
-		m["token_endpoint_auth_signing_alg"] = c.alg
-		m["jwks"] = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: c.key.Public(), KeyID: "k1", Algorithm: c.alg, Use: "sig"}}}
-	}
-	return m
-}
-
-// client returns a client that proves itself with auth.
-func (op *oidcProvider) client(t *testing.T, c oidcClient, auth ciba.Authenticator) *ciba.Client {
+// client returns a client that proves itself with proof.
+func (op *oidcProvider) client(t *testing.T, c oidcClient, proof ciba.Config) *ciba.Client {
 	t.Helper()
-	client, err := ciba.New(ciba.Config{
-		Issuer:      op.issuer,
-		ClientID:    c.id,
-		Auth:        auth,
-		HTTPClient:  op.http,
-		IDTokenAlgs: []string{c.idAlg},
-	})
+	proof.Issuer, proof.ClientID, proof.HTTPClient = op.issuer, c.id, op.http
+	proof.IDTokenAlgs = []string{c.idTokenAlg}
+	client, err := ciba.New(proof)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,14 +157,15 @@ func (op *oidcProvider) decide(t *testing.T, d decision) map[string]any {
 	return decodeOK(t, resp)
 }
 
-// introspect asks the provider, as c, about an access token (RFC 7662).
+// introspect asks the provider, as c with a secret, about an access token of
+// whomever (RFC 7662).
 func (op *oidcProvider) introspect(t *testing.T, c oidcClient, token string) map[string]any {
 	t.Helper()
 	form, header := url.Values{"token": {token}}, http.Header{}
-	if err := c.auth.Authenticate(ciba.Identity{ClientID: c.id, Issuer: op.issuer}, form, header); err != nil {
+	if err := c.right.Auth.Authenticate(ciba.Identity{ClientID: c.id, Issuer: op.issuer}, form, header); err != nil {
 		t.Fatal(err)
 	}
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, op.issuer+"/token/introspection", bytes.NewBufferString(form.Encode())))
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, op.issuer+"/token/introspection", strings.NewReader(form.Encode())))
 	req.Header = header
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := op.http.Do(req)

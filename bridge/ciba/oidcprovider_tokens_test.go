@@ -1,12 +1,7 @@
 package ciba_test
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -15,20 +10,24 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
-	"github.com/go-jose/go-jose/v4"
+	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 )
 
 // These tests look at what oidc-provider's tokens say.
 
 func TestInteropOIDCProviderTokens(t *testing.T) {
-	clients := oidcClients()
-	op := startOIDCProvider(t, clients)
-	as, other := clients[0], clients[3] // both have ES256
-	c := oidcTrial{op: op, as: as, client: op.client(t, as, as.auth), other: op.client(t, other, other.auth)}
+	authority := mtlstest.New(t)
+	clients := oidcClients(t, authority)
+	op := startOIDCProvider(t, authority, clients)
+	as, signs := clients[0], clients[3] // both have ES256
+	c := oidcTrial{op: op, as: as, client: op.client(t, as, as.right), other: op.client(t, signs, signs.right)}
 	t.Run("ID token", c.testIDToken)
 	t.Run("ID token as a hint", c.testIDTokenHint)
 	t.Run("access token for a resource", c.testResource)
 	t.Run("bound to a key", c.testDPoP)
+	c.as, c.client, c.other = signs, c.other, c.client
+	t.Run("what a vehicle may do", c.testDetails)
+	t.Run("signed by another", c.testSignature)
 	t.Run("server of an unknown authority", c.testUnknownAuthority)
 }
 
@@ -113,123 +112,10 @@ func (c oidcTrial) testIDTokenHint(t *testing.T) {
 	c.signIn(t, req, decision{}, ciba.Expect{Subject: "anna"})
 }
 
-// testResource: the access token is a JWT (RFC 9068) for the resource (RFC 8707)
-// and nobody else.
-func (c oidcTrial) testResource(t *testing.T) {
-	const car = "https://car.example.com/"
-	req := anna()
-	req.Scope = []string{"openid", "seat"}
-	req.Extra = url.Values{"resource": {car}}
-	tokens := c.signIn(t, req, decision{}, ciba.Expect{Subject: "anna"})
-	if !slices.Equal(tokens.Scope, []string{"seat"}) {
-		t.Errorf("scope %q, but openid is no scope of the resource", tokens.Scope)
-	}
-	var claims struct {
-		Issuer   string `json:"iss"`
-		Subject  string `json:"sub"`
-		Audience string `json:"aud"`
-		ClientID string `json:"client_id"`
-		Scope    string `json:"scope"`
-	}
-	if err := json.Unmarshal(c.verifyAccessToken(t, tokens.AccessToken), &claims); err != nil {
-		t.Fatal(err)
-	}
-	if claims.Issuer != c.op.issuer || claims.Subject != "anna" || claims.Audience != car || claims.ClientID != c.as.id || claims.Scope != "seat" {
-		t.Errorf("access token says %+v", claims)
-	}
-}
-
-// verifyAccessToken returns the claims of a JWT access token.
-func (c oidcTrial) verifyAccessToken(t *testing.T, token string) []byte {
-	t.Helper()
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
-	if err != nil {
-		t.Fatalf("access token: %v", err)
-	}
-	if typ := jws.Signatures[0].Protected.ExtraHeaders["typ"]; typ != "at+jwt" {
-		t.Errorf("access token is of type %v", typ)
-	}
-	metadata, err := c.client.Metadata(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := c.op.http.Get(metadata.JWKSURI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var keys jose.JSONWebKeySet
-	if err := json.NewDecoder(resp.Body).Decode(&keys); err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range keys.Key(jws.Signatures[0].Protected.KeyID) {
-		if payload, err := jws.Verify(key); err == nil {
-			return payload
-		}
-	}
-	t.Fatal("no key of the provider made the access token")
-	return nil
-}
-
-// testDPoP: a proof binds the access token to its key (RFC 9449), and is not good
-// twice.
-func (c oidcTrial) testDPoP(t *testing.T) {
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	metadata, err := c.client.Metadata(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ack := ring(t, c.client, anna())
-	c.op.decide(t, decision{AuthReqID: ack.AuthReqID})
-	request := ciba.TokenRequest{
-		AuthReqID: ack.AuthReqID,
-		Expect:    ciba.Expect{Subject: "anna"},
-		DPoPProof: dpopProof(t, key, metadata.TokenEndpoint),
-	}
-	tokens, err := c.client.RequestToken(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tokens.TokenType != "DPoP" {
-		t.Errorf("type %q", tokens.TokenType)
-	}
-	thumbprint := must((&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256))
-	bound, _ := c.op.introspect(t, c.as, tokens.AccessToken)["cnf"].(map[string]any)
-	if bound["jkt"] != base64.RawURLEncoding.EncodeToString(thumbprint) {
-		t.Errorf("access token is bound to %v", bound)
-	}
-
-	// The provider looks for repeated proofs after it has spent the request: a
-	// proof that is sent again costs the sign-in.
-	ack = ring(t, c.client, anna())
-	c.op.decide(t, decision{AuthReqID: ack.AuthReqID})
-	request.AuthReqID = ack.AuthReqID
-	_, err = c.client.RequestToken(t.Context(), request)
-	wantClasses(t, err, ciba.ErrInvalidGrant)
-	request.DPoPProof = dpopProof(t, key, metadata.TokenEndpoint)
-	_, err = c.client.RequestToken(t.Context(), request)
-	wantClasses(t, err, ciba.ErrInvalidGrant)
-}
-
-func dpopProof(t *testing.T, key *ecdsa.PrivateKey, tokenURL string) string {
-	t.Helper()
-	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.ES256, Key: key},
-		(&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"),
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	claims := must(json.Marshal(map[string]any{
-		"jti": rand.Text(), "htm": "POST", "htu": tokenURL, "iat": time.Now().Unix(),
-	}))
-	return must(must(signer.Sign(claims)).CompactSerialize())
-}
-
 // testUnknownAuthority: TLS is real, so a client that does not know the
 // authority gets nowhere, and nothing rings.
 func (c oidcTrial) testUnknownAuthority(t *testing.T) {
-	client, err := ciba.New(ciba.Config{Issuer: c.op.issuer, ClientID: c.as.id, Auth: c.as.auth})
+	client, err := ciba.New(ciba.Config{Issuer: c.op.issuer, ClientID: c.as.id, Auth: c.as.right.Auth})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,9 +126,10 @@ func (c oidcTrial) testUnknownAuthority(t *testing.T) {
 // TestInteropOIDCProviderWait waits as long as the rules want: this provider
 // names no interval, so five seconds.
 func TestInteropOIDCProviderWait(t *testing.T) {
-	clients := oidcClients()[:1]
-	op := startOIDCProvider(t, clients)
-	client := op.client(t, clients[0], clients[0].auth)
+	authority := mtlstest.New(t)
+	clients := oidcClients(t, authority)[:1]
+	op := startOIDCProvider(t, authority, clients)
+	client := op.client(t, clients[0], clients[0].right)
 	t.Run("group", func(t *testing.T) {
 		t.Run("approved", func(t *testing.T) {
 			t.Parallel()

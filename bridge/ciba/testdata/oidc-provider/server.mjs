@@ -7,6 +7,9 @@
 // the clients. The end of standard input ends the server. Standard output: one
 // line of JSON {issuer}. Everything else goes to standard error.
 //
+// The issuer's port asks for no client certificate; mtls_endpoint_aliases name
+// another one, which does.
+//
 // POST /control/decide is the person's thumb. It takes {auth_req_id, deny, acr,
 // amr} and answers with what the phone showed.
 
@@ -21,15 +24,10 @@ const { Provider, errors } = await import('oidc-provider');
 const [config, rest] = await firstLine(process.stdin);
 rest.on('close', () => process.exit(0));
 
-const server = createServer({
-  cert: config.cert,
-  key: config.key,
-  ca: config.ca,
-  requestCert: true,
-  rejectUnauthorized: false, // most clients have none; the provider judges those that do
-});
-await new Promise((resolve) => server.listen(0, 'localhost', resolve));
-const issuer = `https://localhost:${server.address().port}`;
+// Whether a certificate is good is for the provider to say.
+const asking = { ca: config.ca, requestCert: true, rejectUnauthorized: false };
+const servers = await Promise.all([listen({}), listen(asking)]);
+const [issuer, mtls] = servers.map((server) => `https://localhost:${server.address().port}`);
 
 const people = {
   anna: {},
@@ -40,6 +38,13 @@ const phones = new Map(); // what each request shows, by auth_req_id
 const provider = new Provider(issuer, {
   clients: config.clients,
   jwks: { keys: [newKey('ec', { namedCurve: 'P-256' }), newKey('rsa', { modulusLength: 2048 }), newKey('ed25519', {})] },
+  discovery: {
+    mtls_endpoint_aliases: {
+      token_endpoint: `${mtls}/token`,
+      backchannel_authentication_endpoint: `${mtls}/backchannel`,
+      revocation_endpoint: `${mtls}/token/revocation`,
+    },
+  },
   cookies: { keys: ['only the browser flows, which nobody uses here, have cookies'] },
   acrValues: ['urn:example:phone', 'urn:example:phone:hardware'],
   claims: { amr: null }, // as well as the defaults
@@ -94,7 +99,7 @@ const provider = new Provider(issuer, {
     },
     richAuthorizationRequests: {
       enabled: true,
-      types: { vehicle: { validate() {} } },
+      types: { vehicle: { validate() {} }, vessel: { validate() {} } }, // clients are registered for one of them
       authorizationDetailsForGrantSource: (_ctx, source) => source.rar,
       authorizationDetailsForAccessToken: (_ctx, _token, source) => source.rar,
       authorizationDetailsForIntrospection: (_ctx, token) => token.rar,
@@ -104,13 +109,15 @@ const provider = new Provider(issuer, {
 provider.on('server_error', (_ctx, err) => console.error(err));
 
 const callback = provider.callback();
-server.on('request', (req, res) => {
-  if (req.url === '/control/decide') {
-    control(req, res).catch((err) => res.writeHead(500).end(String(err?.stack ?? err)));
-  } else {
-    callback(req, res);
-  }
-});
+for (const server of servers) {
+  server.on('request', (req, res) => {
+    if (req.url === '/control/decide') {
+      control(req, res).catch((err) => res.writeHead(500).end(String(err?.stack ?? err)));
+    } else {
+      callback(req, res);
+    }
+  });
+}
 process.stdout.write(`${JSON.stringify({ issuer })}\n`);
 
 async function control(req, res) {
@@ -134,6 +141,12 @@ async function decide({ auth_req_id: id, deny, acr, amr }) {
   for (const detail of rar ?? []) grant.addRar(detail);
   await grant.save();
   await provider.backchannelResult(request, grant, { acr, amr, rar, authTime: Math.floor(Date.now() / 1000) });
+}
+
+async function listen(options) {
+  const server = createServer({ cert: config.cert, key: config.key, ...options });
+  await new Promise((resolve) => server.listen(0, 'localhost', resolve));
+  return server;
 }
 
 function newKey(type, options) {
