@@ -3,6 +3,10 @@ package bridge_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,11 +42,11 @@ var crashes = []crash{
 	{step: "polled", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
 	{step: "claimed", nth: 2, outcome: "granted", pushes: 1, tokens: 1},
 	{step: "polled", nth: 2, outcome: "interrupted", pushes: 1, tokens: 1},
-	{step: "answered", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
-	{step: "receipted", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
 	{step: "polled", nth: 2, deny: true, outcome: "access_denied", pushes: 1},
+	{step: "answered", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
 	{step: "answered", nth: 1, deny: true, outcome: "access_denied", pushes: 1},
 	{step: "answered", nth: 1, cancel: true, outcome: "cancelled", pushes: 1},
+	{step: "receipted", nth: 1, outcome: "granted", pushes: 1, tokens: 1},
 }
 
 func TestCrash(t *testing.T) {
@@ -64,6 +68,36 @@ func TestCrash(t *testing.T) {
 		if !seen[step] {
 			t.Errorf("no crash at step %q is tested", step)
 		}
+	}
+}
+
+// The table for operators has exactly these rows, in this order.
+func TestCrashTable(t *testing.T) {
+	doc, err := os.ReadFile("../docs/bridge.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(doc), "| crash after |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rows []crash
+	for _, line := range strings.Split(table, "\n")[2:] {
+		cells := strings.Split(line, "|")
+		gets, _, _ := strings.Cut(strings.TrimSpace(cells[3]), ":")
+		pushes, err := strconv.Atoi(strings.TrimSpace(cells[4]))
+		if err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		rows = append(rows, crash{step: strings.Split(cells[1], "`")[1], outcome: gets, pushes: pushes})
+	}
+	var tested []crash
+	for _, c := range crashes {
+		row := crash{step: c.step, outcome: c.outcome, pushes: c.pushes}
+		if c.step != "claimed" || c.nth == 1 { // the second claim is the same row
+			tested = append(tested, row)
+		}
+	}
+	if !reflect.DeepEqual(rows, tested) {
+		t.Errorf("docs/bridge.md has\n%+v\ntested is\n%+v", rows, tested)
 	}
 }
 

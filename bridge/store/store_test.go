@@ -354,3 +354,38 @@ func TestQuotasAreAllOrNothing(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// A back-up that is made while the bridge works is a whole database.
+func TestBackup(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "bridge.db"), filepath.Join(dir, "backup.db")
+	s := open(t, path, keyring(t, 1))
+	first := waiting(t, s, "car-0", "anna")
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		for i := 1; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				begin(t, s, start(s, fmt.Sprintf("car-%d", i), fmt.Sprint(i)))
+			}
+		}
+	})
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("VACUUM INTO ?", backup); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	writers.Wait()
+	copied := open(t, backup, keyring(t, 1))
+	r, ok, err := copied.Find(ctx, first.Key)
+	if err != nil || !ok || r.Details.AuthReqID != "id-anna" {
+		t.Errorf("the copy has %+v, %t, %v", r, ok, err)
+	}
+}
