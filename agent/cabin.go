@@ -26,7 +26,6 @@ type cabin struct {
 	agent *Agent
 	seats *settings.Cabin // owned by work
 	jobs  *queue[func(context.Context)]
-	guest map[schemas.Seat]settings.Plan // read only
 }
 
 // newCabin returns nil where there is no vehicle.

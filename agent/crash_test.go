@@ -61,6 +61,13 @@ func (m *mortal) isDead() bool {
 	return m.dead
 }
 
+// fill makes every write fail, or none.
+func (m *mortal) fill(full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = full
+}
+
 // A trip is a whole use of a car: somebody signs in, drives, and signs out. It
 // goes on after a kill as a driver would.
 type trip struct {
@@ -176,8 +183,7 @@ func TestDiskFull(t *testing.T) {
 		disk := &mortal{Memory: new(outbox.Memory), left: -1}
 		c := newCar(t, b, func(cfg *agent.Config) { cfg.Store = disk })
 		id := c.signIn("anna@example.com")
-		full := func(is bool) { disk.mu.Lock(); disk.dead = is; disk.mu.Unlock() }
-		full(true)
+		disk.fill(true)
 		if _, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", LoginHint: "x", Seat: 3}); !errors.Is(err, agent.ErrStore) {
 			t.Errorf("a sign-in that is not stored: %v", err)
 		}
@@ -187,13 +193,13 @@ func TestDiskFull(t *testing.T) {
 		if n := b.Knows(id).Receipts; n != 0 {
 			t.Errorf("%d receipts for what is not stored", n)
 		}
-		full(false)
+		disk.fill(false)
 		time.Sleep(10 * time.Second)
 		c.wantSessions(1)
 		if n := b.Knows(id).Receipts; n != 1 {
 			t.Errorf("%d receipts", n)
 		}
-		full(true)
+		disk.fill(true)
 		if _, err := c.SignOut(t.Context(), agent.Target{All: true}); !errors.Is(err, agent.ErrStore) {
 			t.Errorf("a sign-out that is not stored: %v", err)
 		}

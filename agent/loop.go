@@ -16,11 +16,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	a.life = ctx
+	a.resume() // before the cabin has another owner
 	a.workers.Go(func() { a.send(ctx) })
 	if a.cabin != nil {
 		a.workers.Go(func() { a.cabin.work(ctx) })
 	}
-	a.resume()
 	a.loop(ctx)
 	cancel()
 	a.workers.Wait()

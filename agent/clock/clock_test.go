@@ -35,7 +35,7 @@ func TestPlausibleClockIsUsedAsItIs(t *testing.T) {
 func TestClockOf1970(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		floor := time.Now().Add(-30 * day)
-		m := &machine{off: time.Unix(100, 0).Sub(time.Now())}
+		m := &machine{off: time.Until(time.Unix(100, 0))}
 		c := clock.New(m.now, clock.State{Floor: floor.Unix()})
 		near(t, "before anything is known", c.Now(), floor)
 		if c.Sure() {
