@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"flag"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,15 +11,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/carillon-iot/carillon/agent"
 	"github.com/carillon-iot/carillon/agent/api"
-	"github.com/carillon-iot/carillon/agent/outbox"
-	"github.com/carillon-iot/carillon/agent/settings"
-	"github.com/carillon-iot/carillon/agent/vehicle"
-	"github.com/carillon-iot/carillon/broker/link"
-	"github.com/carillon-iot/carillon/pki/enroll"
-	"github.com/carillon-iot/carillon/pki/mtls"
-	"github.com/carillon-iot/carillon/schemas"
 )
 
 // place are the flags that say where the device's files are.
@@ -118,114 +106,6 @@ func (c *cli) daemon(ctx context.Context, o *runFlags) error {
 	}
 	log.Info("running", "device", d.agent.Device(), "broker", o.broker, "socket", o.socket, "version", version())
 	return group.Wait()
-}
-
-// parts are the daemon's.
-type parts struct {
-	agent   *agent.Agent
-	link    *link.Link
-	api     *api.Server
-	store   *outbox.Dir
-	renewer *enroll.Renewer // nil if the certificate is renewed otherwise
-}
-
-func newDaemon(o *runFlags, log *slog.Logger) (*parts, error) {
-	host, _, err := net.SplitHostPort(o.broker)
-	if err != nil {
-		return nil, usagef("--broker is %q, want host:port", o.broker)
-	}
-	if o.brokerName == "" {
-		o.brokerName = host
-	}
-	roots, err := mtls.ReadCertificates(o.roots)
-	if err != nil {
-		return nil, fmt.Errorf("%w (carillon-agent enroll writes it)", err)
-	}
-	files := &mtls.Files{CertFile: o.cert, KeyFile: o.key, Logger: log}
-	store, err := outbox.Open(filepath.Join(o.dir, "outbox"), log)
-	if err != nil {
-		return nil, err
-	}
-	d := &parts{store: store}
-	if err := d.assemble(o, files, roots, log); err != nil {
-		store.Close()
-		return nil, err
-	}
-	return d, nil
-}
-
-// assemble makes the parts and ties them together.
-func (d *parts) assemble(o *runFlags, files *mtls.Files, roots []*x509.Certificate, log *slog.Logger) (err error) {
-	cfg := agent.Config{
-		Certificate: files.Certificate, Roots: mtls.Pool(roots...), Store: d.store, Logger: log,
-		// The link is made below, and its callbacks run when all is there.
-		Publisher: publisher(func(ctx context.Context, topic string, p []byte) error { return d.link.Publish(ctx, topic, p) }),
-	}
-	if err := o.equip(&cfg, d, roots); err != nil {
-		return err
-	}
-	if d.agent, err = agent.New(cfg); err != nil {
-		return err
-	}
-	tlsCfg := mtls.ClientConfig(cfg.Roots, files.Certificate, o.brokerName)
-	dial := &redialer{dial: link.TLSDialer(o.broker, mtls.RequireRole(mtls.TolerateClock(tlsCfg, d.agent.Now), mtls.RoleBroker))}
-	d.link, err = link.New(link.Config{
-		Dial: dial.Dial, ClientID: string(d.agent.Device()), Subscribe: []string{d.agent.DownTopic()},
-		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: log,
-	})
-	if err != nil {
-		return err
-	}
-	if o.caURL != "" {
-		d.renewer = &enroll.Renewer{
-			Client:      &enroll.Client{URL: o.caURL, Roots: cfg.Roots, Clock: d.agent.Time},
-			Certificate: files.Certificate, Store: files.Store, Logger: log,
-			Renewed: func([]*x509.Certificate) { dial.Again() },
-		}
-	}
-	uids, err := parseUIDs(o.allow)
-	if err != nil {
-		return err
-	}
-	d.api, err = api.New(api.Config{Agent: d.agent, UIDs: uids, Logger: log})
-	return err
-}
-
-// equip gives the agent its device, vehicle and settings.
-func (o *runFlags) equip(cfg *agent.Config, d *parts, roots []*x509.Certificate) (err error) {
-	if cfg.Device, err = schemas.ParseDeviceKind(o.device); err != nil {
-		return usagef("--device: %w", err)
-	}
-	switch o.vehicle {
-	case "none":
-	case "memory":
-		cfg.Vehicle = vehicle.NewMemory(nil)
-	default:
-		return usagef("--vehicle is %q, want none or memory", o.vehicle)
-	}
-	if o.guest != "" {
-		data, err := os.ReadFile(o.guest)
-		if err != nil {
-			return err
-		}
-		if cfg.Guest, err = settings.ParseValues(data); err != nil {
-			return fmt.Errorf("guest profile %q: %w", o.guest, err)
-		}
-	}
-	if o.settingsURL == "" {
-		return nil
-	}
-	if o.settingsRoot != "" {
-		if roots, err = mtls.ReadCertificates(o.settingsRoot); err != nil {
-			return err
-		}
-	}
-	client, err := settings.NewHTTP(o.settingsURL, mtls.Pool(roots...), nowOf(d))
-	if err != nil {
-		return usagef("--settings-url: %w", err)
-	}
-	cfg.Settings = &settings.Client{URL: o.settingsURL, HTTP: client}
-	return nil
 }
 
 func parseUIDs(list string) (uids []int, err error) {
