@@ -95,7 +95,8 @@ func (b *Bridge) reject(ctx context.Context, k store.Key, r policy.Refusal) {
 
 // busy tells a device to come back: nothing of its request was stored.
 func (b *Bridge) busy(k store.Key, why error) {
-	b.log.Warn("busy", "device", k.Device, "request", k.ID, "reason", why)
+	b.count.busy.Add(1)
+	b.log.Debug("busy", "device", k.Device, "request", k.ID, "reason", why)
 	b.reply(k.Device, b.refused(k.ID, schemas.Busy, b.jitter(busyRetry)))
 }
 

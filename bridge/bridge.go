@@ -27,19 +27,13 @@ package bridge
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
-	"golang.org/x/sync/errgroup"
 )
 
 // Config is what a bridge works with. All fields are required but those that
@@ -125,76 +119,6 @@ func FixedSigner(s *schemas.Signer) func() (*schemas.Signer, error) {
 	return func() (*schemas.Signer, error) { return s, nil }
 }
 
-// A Bridge serves the devices of one broker with one provider. Several may share
-// a store.
-type Bridge struct {
-	cfg      Config
-	limits   Limits
-	log      *slog.Logger
-	sealKeys map[schemas.KeyID]*schemas.SealKey // immutable
-
-	senders  *senders
-	greeting greeting
-	pace     *gate // of messages
-	knocks   *gate // of answers to unknown keys
-
-	intake *lanes[message]
-	outbox *lanes[message]
-
-	calls       chan struct{} // a token for each authentication request at the provider
-	polls       chan struct{} // a token for each poll; only the poll loop adds
-	wakePolls   bell
-	wakeAnswers bell
-
-	work     context.Context // of calls and polls: outlives Run's ctx by drainTime; set by Run
-	stopWork context.CancelFunc
-	working  sync.WaitGroup // calls and polls
-
-	started, running atomic.Bool
-	starved          atomic.Bool  // there may be due polls for which there was no room
-	open             atomic.Int64 // sign-ins that ring or wait, about
-	count            counters
-}
-
-// messageRate is how fast one device may send. A sign-in is three messages.
-var messageRate = policy.Rate{Burst: 30, Every: 200 * time.Millisecond}
-
-// knockRate is how often one device is told that its key is unknown.
-var knockRate = policy.Rate{Burst: 1, Every: 10 * time.Second}
-
-// New returns a bridge that does nothing until Run.
-func New(cfg Config) (*Bridge, error) {
-	if err := cfg.validate(); err != nil {
-		return nil, fmt.Errorf("bridge: %w", err)
-	}
-	limits, err := cfg.Limits.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("bridge: %w", err)
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	b := &Bridge{
-		cfg:         cfg,
-		limits:      limits,
-		log:         cfg.Logger,
-		sealKeys:    make(map[schemas.KeyID]*schemas.SealKey),
-		senders:     newSenders(cfg),
-		pace:        newGate(messageRate),
-		knocks:      newGate(knockRate),
-		calls:       make(chan struct{}, limits.Calls),
-		polls:       make(chan struct{}, limits.Polls),
-		wakePolls:   newBell(),
-		wakeAnswers: newBell(),
-	}
-	for _, k := range cfg.SealKeys {
-		b.sealKeys[k.Public().ID()] = k
-	}
-	b.intake = newLanes(b.receive)
-	b.outbox = newLanes(b.publish)
-	return b, nil
-}
-
 func (c Config) validate() error {
 	for _, f := range []struct {
 		name    string
@@ -217,93 +141,3 @@ func (c Config) validate() error {
 	}
 	return nil
 }
-
-// Run works until ctx is done, then finishes what is on its way to or from the
-// provider, for a few seconds at most, and returns nil. It returns an error if
-// the bridge cannot work at all: the store is closed, or there is no signer. It
-// is called once.
-func (b *Bridge) Run(ctx context.Context) error {
-	if !b.started.CompareAndSwap(false, true) {
-		return errors.New("bridge: Run was called before")
-	}
-	// The writer, and what is on its way, outlive ctx.
-	lasting := context.WithoutCancel(ctx)
-	writerCtx, stopWriter := context.WithCancel(lasting)
-	b.work, b.stopWork = context.WithCancel(lasting)
-	defer b.stopWork()
-	g, ctx := errgroup.WithContext(ctx)
-	writer := make(chan struct{})
-	g.Go(func() error {
-		defer close(writer)
-		return b.cfg.Store.Run(writerCtx)
-	})
-	if err := b.prepare(ctx); err != nil {
-		stopWriter()
-		return errors.Join(err, g.Wait())
-	}
-	var loops sync.WaitGroup
-	for _, loop := range []func() error{
-		func() error { return b.whenDue(ctx, store.Ringing, newBell(), b.interruptDue) },
-		func() error { return b.whenDue(ctx, store.Waiting, b.wakePolls, b.pollDue) },
-		func() error { return b.whenDue(ctx, store.Answered, b.wakeAnswers, b.publishDue) },
-		func() error { return b.keepHouse(ctx) },
-		func() error { return b.reseal(ctx) },
-	} {
-		loops.Add(1)
-		g.Go(func() error {
-			defer loops.Done()
-			return loop()
-		})
-	}
-	g.Go(func() error {
-		defer stopWriter()
-		b.carry(ctx, &loops, writer)
-		return nil
-	})
-	return g.Wait()
-}
-
-// prepare takes up what a dead process has left, and introduces the bridge.
-func (b *Bridge) prepare(ctx context.Context) error {
-	if err := b.cfg.Store.TakeOver(ctx, time.Now()); err != nil {
-		return fmt.Errorf("bridge: taking over: %w", err)
-	}
-	if err := b.refresh(ctx); err != nil {
-		return fmt.Errorf("bridge: %w", err)
-	}
-	return nil
-}
-
-// carry runs the lanes until ctx is done, and then waits for what is on its way.
-func (b *Bridge) carry(ctx context.Context, loops *sync.WaitGroup, writerEnded <-chan struct{}) {
-	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
-	var out sync.WaitGroup
-	out.Go(func() { b.outbox.run(sending, b.work, true) })
-	b.running.Store(true)
-	b.intake.run(ctx, ctx, false)
-	b.running.Store(false)
-
-	drained := time.AfterFunc(drainTime, b.stopWork)
-	defer drained.Stop()
-	go func() { // nothing can be recorded any more
-		select {
-		case <-writerEnded:
-			b.stopWork()
-		case <-b.work.Done():
-		}
-	}()
-	loops.Wait() // no new polls after this
-	b.working.Wait()
-	stopSending()
-	out.Wait()
-}
-
-// step tells a crash test where the bridge is.
-func (b *Bridge) step(name string) {
-	if b.cfg.failpoint != nil {
-		b.cfg.failpoint(name)
-	}
-}
-
-// jitter returns d to twice d, so that devices do not come back together.
-func (b *Bridge) jitter(d time.Duration) time.Duration { return d + rand.N(d) }

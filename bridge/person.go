@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/carillon-iot/carillon/bridge/policy"
@@ -66,6 +67,10 @@ func (b *Bridge) resolve(ctx context.Context, d schemas.DeviceID, handle *schema
 
 func (b *Bridge) resolveHandle(ctx context.Context, d schemas.DeviceID, h schemas.Handle) (who, *policy.Refusal, error) {
 	p, ok, err := b.cfg.Store.ByHandle(ctx, d, h)
+	if errors.Is(err, store.ErrUnreadable) { // to the device as good as gone
+		b.log.Error("a stored person cannot be read", "device", d, "error", err)
+		ok, err = false, nil
+	}
 	if err != nil {
 		return who{}, nil, err
 	}

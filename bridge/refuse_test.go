@@ -1,7 +1,6 @@
 package bridge_test
 
 import (
-	"crypto"
 	"fmt"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ func TestRefusedAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		confirm, err := schemas.NewConfirmKey(mtlstest.Key(t).(crypto.Signer).Public())
+		confirm, err := schemas.NewConfirmKey(mtlstest.Key(t).Public())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -172,67 +171,4 @@ func (b *Bridge) notBegun(ctx context.Context, k store.Key, begun store.Begun, e
 		r.Code, r.Reason = schemas.TooManyRequests, "the quota of the "+what+" is spent"
 	}
 	b.reject(ctx, k, r)
-}
-
-// ring asks the provider to ring the phone, once, and records what came of it.
-func (b *Bridge) ring(ctx context.Context, a attempt) {
-	b.step(stepRinging)
-	callCtx, cancel := context.WithTimeout(ctx, min(callTimeout, a.expiry))
-	b.count.pushes.Add(1)
-	ack, err := b.cfg.Provider.RequestAuthentication(callCtx, b.authenticationRequest(a))
-	cancel()
-	b.step(stepRung)
-	if err != nil {
-		b.notRung(ctx, a, err)
-		return
-	}
-	poll := ciba.NewPoll(ack, time.Now())
-	a.Details.AuthReqID = ack.AuthReqID
-	recorded, err := b.persist(ctx, a.Due, func() (bool, error) {
-		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll)
-	})
-	if err != nil || !recorded {
-		// It was cancelled, or ends as interrupted: an approval is of no effect.
-		b.log.Info("the phone rings for nothing", "device", a.Device, "request", a.ID, "error", err)
-		return
-	}
-	b.step(stepWaiting)
-	b.reply(a.Device, pending(a.ID, a.Details.Binding, poll.Deadline))
-	b.wakePolls.wake()
-}
-
-func (b *Bridge) authenticationRequest(a attempt) ciba.AuthenticationRequest {
-	req := ciba.AuthenticationRequest{
-		Scope:           append([]string{"openid"}, without(a.Details.Scope, "openid")...),
-		BindingMessage:  a.Details.Binding,
-		RequestedExpiry: a.expiry,
-		ACRValues:       a.Details.ACR,
-	}
-	switch h := a.Details.Hint; h.Kind {
-	case store.LoginHintToken:
-		req.LoginHintToken = h.Value
-	case store.IDTokenHint:
-		req.IDTokenHint = h.Value
-	default:
-		req.LoginHint = h.Value
-	}
-	if b.cfg.RequestContext {
-		req.RequestContext, _ = json.Marshal(a.about) // texts and numbers always encode
-	}
-	return req
-}
-
-// notRung ends an attempt that the provider has not taken on.
-func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
-	if ctx.Err() != nil {
-		return // the bridge stops; the row ends as interrupted
-	}
-	code, retry := b.callCode(cause)
-	b.complain(a.Key, code, cause)
-	if retry > a.expiry/2 {
-		retry = a.expiry / 2
-	}
-	e, err := b.refusal(a.Key, code, retry)
-	r := store.Request{Key: a.Key, Deadline: a.Deadline}
-	b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e) })
 }

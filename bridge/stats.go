@@ -14,12 +14,13 @@ type Stats struct {
 	Published   uint64 // messages that the broker took
 	Republished uint64 // final answers that were published again
 	Unsent      uint64 // messages that found no room or no broker
+	Busy        uint64 // requests that were told to come back
 	Open        int64  // sign-ins that ring or wait now, about
 }
 
 // counters are the live values of Stats.
 type counters struct {
-	received, dropped, repeats, pushes, polls, granted, refused, published, republished, unsent atomic.Uint64
+	received, dropped, repeats, pushes, polls, granted, refused, published, republished, unsent, busy atomic.Uint64
 }
 
 // Stats returns the counts.
@@ -36,6 +37,7 @@ func (b *Bridge) Stats() Stats {
 		Published:   c.published.Load(),
 		Republished: c.republished.Load(),
 		Unsent:      c.unsent.Load(),
+		Busy:        c.busy.Load(),
 		Open:        b.open.Load(),
 	}
 }

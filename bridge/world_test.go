@@ -36,7 +36,6 @@ type world struct {
 	policy  policy.Policy
 	limits  bridge.Limits
 	context bool
-	revoked func(device string) bool
 	step    func(string)
 	edit    func(*bridge.Config)
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +39,10 @@ func (s *Store) sealPairing(p Pairing) ([]byte, error) {
 	return s.keys.seal(p.where(), plain), nil
 }
 
+// ErrUnreadable: a secret does not open. Its key is not among those given, or the
+// database was tampered with.
+var ErrUnreadable = errors.New("store: a secret does not open")
+
 // ByHandle returns whom a device means by a handle.
 func (s *Store) ByHandle(ctx context.Context, d schemas.DeviceID, h schemas.Handle) (Pairing, bool, error) {
 	p := Pairing{Device: d}
@@ -48,13 +53,13 @@ func (s *Store) ByHandle(ctx context.Context, d schemas.DeviceID, h schemas.Hand
 	if err != nil || !ok {
 		return Pairing{}, false, err
 	}
-	plain, err := s.keys.open(p.where(), sealed)
-	if err != nil {
-		return Pairing{}, false, err
-	}
 	var secret pairingSecret
-	if err := cbor.Unmarshal(plain, &secret); err != nil {
-		return Pairing{}, false, fmt.Errorf("decoding a pairing: %w", err)
+	plain, err := s.keys.open(p.where(), sealed)
+	if err == nil {
+		err = cbor.Unmarshal(plain, &secret)
+	}
+	if err != nil {
+		return Pairing{}, false, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	p.Hint, p.Name = secret.Hint, secret.Name
 	return p, true, nil

@@ -61,9 +61,9 @@ func (s *Store) ClaimRinging(ctx context.Context, now, lease time.Time, n int) (
 		ms(lease), ms(now), n)
 }
 
-// TakeOver makes due what a process that is certainly dead has left half done:
-// what it was about to ring at once, what it was polling after one interval.
-// It is called before work begins, by the only user of a store.
+// TakeOver makes due what a dead process has left half done: what it was about
+// to ring at once, what it was polling after one interval. It is called before
+// work begins. The lock on the file proves that the process is dead.
 func (s *Store) TakeOver(ctx context.Context, now time.Time) error {
 	return s.do(ctx, func(t *tx) error {
 		if _, err := t.exec("UPDATE requests SET due_at = $1 WHERE state = 'ringing'", ms(now)); err != nil {
