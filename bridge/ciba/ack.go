@@ -92,6 +92,14 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 
 // checkSupport refuses what the provider's metadata says that it cannot do.
 func (c *Client) checkSupport(req *AuthenticationRequest, m *Metadata) error {
+	if err := c.checkDelivery(req, m); err != nil {
+		return err
+	}
+	if c.fapi {
+		if err := req.checkFAPI(); err != nil {
+			return err
+		}
+	}
 	if req.UserCode != "" && !m.BackchannelUserCode {
 		return fieldErrorf("UserCode", "is set, but the provider does not support user codes")
 	}

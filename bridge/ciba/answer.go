@@ -100,6 +100,11 @@ func (a *answer) errorObject(e *Error) error {
 	if err != nil {
 		return err
 	}
+	return a.errorMembers(o, e)
+}
+
+// errorMembers fills e from an error object.
+func (a *answer) errorMembers(o object, e *Error) error {
 	code, err := o.text("error", maxCode)
 	switch {
 	case err != nil:

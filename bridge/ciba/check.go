@@ -20,6 +20,7 @@ type checker struct {
 	expect         Expect
 	token          *IDToken
 	hashes         *claimHashes
+	tolerate       []Tolerance
 }
 
 // all makes every check (OpenID Connect Core section 3.1.3.7, CIBA Core section
@@ -131,6 +132,7 @@ func (c *checker) checkBinding() error {
 	} {
 		switch {
 		case !b.applies:
+		case b.claim == "" && b.check == CheckAtHash && slices.Contains(c.tolerate, ToleratePushWithoutAtHash):
 		case b.claim == "" && c.expect.Push:
 			return refuse(b.check, "is missing")
 		case b.claim != "" && b.claim != b.want:

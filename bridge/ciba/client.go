@@ -1,6 +1,7 @@
 package ciba
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -21,6 +22,9 @@ type Config struct {
 	ClientID string
 	// Auth proves it. Required.
 	Auth Authenticator
+	// Delivery is the mode that the client is registered for; "" means
+	// DeliveryPoll.
+	Delivery DeliveryMode
 	// RequestSigning signs authentication requests; nil leaves them unsigned.
 	RequestSigning *RequestSigning
 	// HTTPClient carries all requests; nil means NewHTTPClient(nil). Redirects are
@@ -29,8 +33,15 @@ type Config struct {
 	// LongPoll.
 	HTTPClient *http.Client
 	// IDTokenAlgs are the accepted signature algorithms of ID tokens, such as
-	// "PS256"; nil accepts every asymmetric one of RFC 7518, and EdDSA.
+	// "PS256"; nil accepts every asymmetric one of RFC 7518, and EdDSA, or those of
+	// FAPI if FAPI is set.
 	IDTokenAlgs []string
+	// FAPI holds the client to FAPI-CIBA: no push delivery, no shared secrets,
+	// PS256 or ES256 signatures only, and no request without a binding message or
+	// authorization details.
+	FAPI bool
+	// Tolerate are the provider's defects to put up with; nil for none.
+	Tolerate []Tolerance
 	// Leeway is the tolerated difference between the provider's clock and this
 	// one; 0 means DefaultLeeway, negative means none.
 	Leeway time.Duration
@@ -53,9 +64,12 @@ type Client struct {
 	identity   Identity
 	auth       Authenticator
 	signer     *requestSigner // nil if requests are not signed
+	delivery   DeliveryMode
 	mutualTLS  bool
 	http       *http.Client
 	algs       []jose.SignatureAlgorithm
+	fapi       bool
+	tolerate   []Tolerance
 	leeway     time.Duration
 	allowHTTP  bool
 	static     *Metadata // nil if discovered
@@ -82,9 +96,12 @@ func New(cfg Config) (*Client, error) {
 		identity:  Identity{ClientID: cfg.ClientID, Issuer: cfg.Issuer},
 		auth:      cfg.Auth,
 		signer:    signer,
+		delivery:  cmp.Or(cfg.Delivery, DeliveryPoll),
 		mutualTLS: cfg.Certificate != nil || mutualTLS(cfg.Auth.Method()),
 		http:      hc,
 		algs:      asymmetricAlgs,
+		fapi:      cfg.FAPI,
+		tolerate:  slices.Clone(cfg.Tolerate),
 		leeway:    max(cfg.Leeway, 0),
 		allowHTTP: cfg.InsecureAllowHTTP,
 		static:    cfg.Metadata,
@@ -94,6 +111,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.Leeway == 0 {
 		c.leeway = DefaultLeeway
+	}
+	if cfg.FAPI {
+		c.algs = requestAlgs
 	}
 	if len(cfg.IDTokenAlgs) > 0 {
 		c.algs = nil
@@ -118,6 +138,8 @@ func (cfg *Config) validate() error {
 		return fieldErrorf("Certificate", "is missing, but %s needs one", cfg.Auth.Method())
 	case cfg.HTTPClient != nil && cfg.HTTPClient.Timeout != 0 && cfg.HTTPClient.Timeout < MinTimeout:
 		return fieldErrorf("HTTPClient", "has a Timeout of %v, but a token request may take %v: want 0 or at least %v", cfg.HTTPClient.Timeout, LongPoll, MinTimeout)
+	case !slices.Contains([]DeliveryMode{"", DeliveryPoll, DeliveryPing, DeliveryPush}, cfg.Delivery):
+		return fieldErrorf("Delivery", "%q is not one of %q", cfg.Delivery, []DeliveryMode{DeliveryPoll, DeliveryPing, DeliveryPush})
 	case cfg.Leeway > maxLeeway:
 		return fieldErrorf("Leeway", "is %v, at most %v is allowed", cfg.Leeway, maxLeeway)
 	}
@@ -130,6 +152,9 @@ func (cfg *Config) validate() error {
 		if err := v.validate(); err != nil {
 			return err
 		}
+	}
+	if err := cfg.validateProfile(); err != nil {
+		return err
 	}
 	return cfg.validateProvider()
 }

@@ -88,13 +88,14 @@ var (
 // in length and free of control characters, and deserve no further trust.
 type Error struct {
 	// Endpoint is the request that failed: "backchannel authentication",
-	// "token", "discovery" or "key set".
+	// "token", "discovery" or "key set", or "notification" for what the provider
+	// pushed.
 	Endpoint string
 	// Code is empty if the answer carried none, as with a bare 503.
 	Code Code
 	// Description is error_description, at most 256 bytes; often empty.
 	Description string
-	// Status is the HTTP status code.
+	// Status is the HTTP status code; 0 of a push, which is itself a request.
 	Status int
 	// RetryAfter is the Retry-After header, as a time from now; 0 if absent.
 	RetryAfter time.Duration
@@ -109,7 +110,11 @@ type Error struct {
 // Error returns the endpoint, the status, the code and the description.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "ciba: %s endpoint answered %d", e.Endpoint, e.Status)
+	if e.Status == 0 {
+		fmt.Fprintf(&b, "ciba: %s says", e.Endpoint)
+	} else {
+		fmt.Fprintf(&b, "ciba: %s endpoint answered %d", e.Endpoint, e.Status)
+	}
 	if e.Code != "" {
 		fmt.Fprintf(&b, " %s", e.Code)
 	}

@@ -1,6 +1,10 @@
 package ciba
 
-import "net/http"
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+)
 
 // The parsers of answers, for fuzzing: from an HTTP answer with status 200 to
 // the value.
@@ -69,4 +73,19 @@ func jsonAnswer(status int, body []byte) *answer {
 		header:   http.Header{"Content-Type": {"application/json"}},
 		body:     body,
 	}
+}
+
+// HandleNotification runs the body of a notification with a good token for the
+// sign-in "s1" through the handler.
+func (h *NotificationHandler) HandleNotification(body []byte) int {
+	token, err := h.cfg.Tokens.Mint("s1")
+	if err != nil {
+		panic(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
 }

@@ -16,13 +16,14 @@ type parameters map[string]any
 func (r *AuthenticationRequest) parameters() parameters {
 	p := parameters{"scope": strings.Join(r.Scope, " ")}
 	for name, value := range map[string]string{
-		"login_hint":       r.LoginHint,
-		"login_hint_token": r.LoginHintToken,
-		"id_token_hint":    r.IDTokenHint,
-		"binding_message":  r.BindingMessage,
-		"acr_values":       strings.Join(r.ACRValues, " "),
-		"user_code":        r.UserCode,
-		"audience":         r.Audience,
+		"login_hint":                r.LoginHint,
+		"login_hint_token":          r.LoginHintToken,
+		"id_token_hint":             r.IDTokenHint,
+		"binding_message":           r.BindingMessage,
+		"acr_values":                strings.Join(r.ACRValues, " "),
+		"user_code":                 r.UserCode,
+		"audience":                  r.Audience,
+		"client_notification_token": r.NotificationToken,
 	} {
 		if value != "" {
 			p[name] = value

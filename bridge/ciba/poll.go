@@ -18,6 +18,9 @@ const (
 	LongPoll = 30 * time.Second
 	// MaxBackoff bounds the pause after failed requests.
 	MaxBackoff = time.Minute
+	// PingFallback is the time between two token requests while a ping is awaited:
+	// pings get lost (CIBA Core section 10.2 has no retries).
+	PingFallback = 45 * time.Second
 	// LastCall is how long before the deadline the last request is sent, so that
 	// it meets an auth_req_id that the provider still knows.
 	LastCall = 2 * time.Second
@@ -40,16 +43,60 @@ type Poll struct {
 	// lost. If the provider then no longer knows the auth_req_id, the tokens were
 	// in that answer.
 	Lost bool
+	// Fallback is the least time between the sending of two requests as long as no
+	// ping has come; 0 in poll mode.
+	Fallback time.Duration
+	// Pinged says that a ping has come, see AfterPing.
+	Pinged bool
 }
 
 // NewPoll returns the state after an acknowledgement received at the instant
 // now: first request due after one interval, given up after ack.Lifetime.
 func NewPoll(ack Acknowledgement, now time.Time) Poll {
+	return newPoll(ack, now, 0)
+}
+
+// NewPingPoll is NewPoll for a client with [DeliveryPing]: until a ping comes
+// requests are sent only every [PingFallback], and a last one at the end.
+func NewPingPoll(ack Acknowledgement, now time.Time) Poll {
+	return newPoll(ack, now, PingFallback)
+}
+
+func newPoll(ack Acknowledgement, now time.Time, fallback time.Duration) Poll {
 	interval := ack.Interval
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
-	p, _ := Poll{Interval: interval, Deadline: now.Add(ack.Lifetime())}.schedule(now.Add(interval))
+	p := Poll{Interval: interval, Fallback: fallback, Deadline: now.Add(ack.Lifetime())}
+	p, _ = p.schedule(now.Add(p.gap()))
+	return p
+}
+
+// gap is the least time between the sending of two requests as things stand.
+func (p Poll) gap() time.Duration {
+	if p.Pinged {
+		return p.Interval
+	}
+	return max(p.Interval, p.Fallback)
+}
+
+// AfterPing returns the state after a ping that came at the instant now. The
+// first ping makes a request due at once: the provider has asked for it, so it
+// is not too fast. Should that be answered with "pending" all the same, the
+// sign-in goes on as one in poll mode, so that false and repeated pings cause
+// nothing more than the interval allows. Further pings, and pings in poll mode,
+// change nothing.
+//
+// If a request is on its way for the Poll, apply AfterPing to what After makes
+// of it.
+func (p Poll) AfterPing(now time.Time) Poll {
+	if p.Fallback == 0 || p.Pinged {
+		return p
+	}
+	p.Pinged = true
+	if now.Before(p.Due) {
+		p.Due = now
+	}
 	return p
 }
 
@@ -141,7 +188,7 @@ func (p Poll) afterPending(sent, now time.Time, err error) (Poll, Outcome) {
 	}
 	retryAfter, interval := pace(err)
 	p.Interval = max(p.Interval, interval)
-	return p.schedule(latest(now, sent.Add(p.Interval), now.Add(retryAfter)))
+	return p.schedule(latest(now, sent.Add(p.gap()), now.Add(retryAfter)))
 }
 
 func (p Poll) afterFailure(sent, now time.Time, err error) (Poll, Outcome) {
@@ -149,8 +196,8 @@ func (p Poll) afterFailure(sent, now time.Time, err error) (Poll, Outcome) {
 	p.Lost = p.Lost || errors.Is(err, ErrInterrupted)
 	retryAfter, interval := pace(err)
 	p.Interval = max(p.Interval, interval)
-	allowed := latest(now, sent.Add(p.Interval), now.Add(retryAfter))
-	wished := now.Add(backoff(p.Interval, p.Failures))
+	allowed := latest(now, sent.Add(p.gap()), now.Add(retryAfter))
+	wished := now.Add(backoff(p.gap(), p.Failures))
 	if last := p.Deadline.Add(-LastCall); wished.After(last) {
 		wished = last
 	}
@@ -163,7 +210,7 @@ func (p Poll) afterFailure(sent, now time.Time, err error) (Poll, Outcome) {
 func (p Poll) schedule(allowed time.Time) (Poll, Outcome) {
 	p.Due = allowed
 	last := p.Deadline.Add(-LastCall)
-	if allowed.Before(last) && allowed.Add(p.Interval).After(last) {
+	if allowed.Before(last) && allowed.Add(p.gap()).After(last) {
 		p.Due = last
 	}
 	return p, p.Ended(p.Due)

@@ -266,3 +266,76 @@ func TestEnded(t *testing.T) {
 		t.Errorf("at the deadline, while the provider was away: %q", got)
 	}
 }
+
+// TestPingPoll: slow before the ping, at once after it, then at the interval.
+func TestPingPoll(t *testing.T) {
+	pending := oauthError(400, ciba.CodeAuthorizationPending)
+	poll := ciba.NewPingPoll(ciba.Acknowledgement{ExpiresIn: 5 * time.Minute}, epoch)
+	want := func(due float64) {
+		t.Helper()
+		if !poll.Due.Equal(at(due)) {
+			t.Errorf("due at %v, want %vs", poll.Due.Sub(epoch), due)
+		}
+	}
+	want(45)
+	poll, _ = poll.After(at(45), at(45), pending)
+	want(90)
+	poll, _ = poll.After(at(90), at(91), oauthError(400, ciba.CodeSlowDown))
+	want(135)
+	poll = poll.AfterPing(at(100))
+	want(100)
+	poll = poll.AfterPing(at(101))
+	want(100)
+	poll, _ = poll.After(at(102), at(102), pending) // a false ping: 5 s and 5 s from slow_down
+	want(112)
+	poll = poll.AfterPing(at(103))
+	want(112)
+	if poll, outcome := poll.After(at(112), at(112), nil); outcome != ciba.OutcomeGranted || !poll.Pinged {
+		t.Errorf("tokens: %q", outcome)
+	}
+
+	late := ciba.NewPingPoll(ciba.Acknowledgement{ExpiresIn: 60 * time.Second, Interval: 50 * time.Second}, epoch)
+	if !late.Due.Equal(at(58)) || !late.AfterPing(at(59)).Due.Equal(at(58)) {
+		t.Errorf("last call is at %v", late.Due.Sub(epoch))
+	}
+	if p := ciba.NewPoll(ciba.Acknowledgement{ExpiresIn: time.Minute}, epoch); p.AfterPing(at(1)) != p {
+		t.Error("a ping changes a sign-in in poll mode")
+	}
+}
+
+// TestPingPollLaws: whatever comes when, no request but the one after the first
+// ping is earlier than the interval allows.
+func TestPingPollLaws(t *testing.T) {
+	answers := []error{
+		oauthError(400, ciba.CodeAuthorizationPending), oauthError(400, ciba.CodeAuthorizationPending, retryAfter(7)),
+		oauthError(400, ciba.CodeSlowDown), oauthError(503, "", retryAfter(11)), errAway, errLost,
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 5000 {
+		poll := ciba.NewPingPoll(ciba.Acknowledgement{ExpiresIn: time.Duration(1+rng.IntN(600)) * time.Second, Interval: time.Duration(rng.IntN(60)) * time.Second}, epoch)
+		outcome := poll.Ended(poll.Due)
+		for outcome == ciba.OutcomePending {
+			before := poll
+			for range rng.IntN(3) { // pings while nothing is on its way
+				if now := poll.Due.Add(-time.Duration(rng.IntN(60)) * time.Second); now.After(epoch) {
+					poll = poll.AfterPing(now)
+				}
+			}
+			if before.Pinged && poll != before {
+				t.Fatal("the second ping changed something")
+			}
+			if outcome = poll.Ended(poll.Due); outcome != ciba.OutcomePending {
+				break
+			}
+			sent := poll.Due
+			done := sent.Add(time.Duration(rng.IntN(40000)) * time.Millisecond)
+			answer, previous := answers[rng.IntN(len(answers))], poll
+			poll, outcome = poll.After(sent, done, answer)
+			holdLaws(t, previous, poll, outcome, sent, done, answer)
+			last := poll.Deadline.Add(-ciba.LastCall)
+			if gap := poll.Due.Sub(sent); !poll.Pinged && gap < ciba.PingFallback && !poll.Due.Equal(last) {
+				t.Fatalf("next request after %v without a ping", gap)
+			}
+		}
+	}
+}

@@ -38,6 +38,11 @@ type AuthenticationRequest struct {
 	// UserCode is the secret that some providers demand as a guard against
 	// unsolicited pushes; "" for none. It must not be stored.
 	UserCode string
+	// NotificationToken is what the provider proves itself with when it pings or
+	// pushes: one of [NotificationTokens], or any b64token of 160 bits or more that
+	// is new in each request. Required unless Delivery is DeliveryPoll, where it is
+	// not allowed.
+	NotificationToken string
 	// AuthorizationDetails say what is wanted beyond Scope (RFC 9396): each is a
 	// JSON object whose member "type" says what the others mean; nil for none. At
 	// most MaxDetails of them, of MaxAuthorizationDetails bytes together, and only

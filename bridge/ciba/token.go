@@ -79,6 +79,9 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 	if !isVisible(req.AuthReqID) || len(req.AuthReqID) > MaxAuthReqID {
 		return nil, fieldErrorf("AuthReqID", "is empty, has more than %d bytes, or other characters than visible ASCII", MaxAuthReqID)
 	}
+	if err := c.mayAsk(); err != nil {
+		return nil, err
+	}
 	m, err := c.prepare(ctx)
 	if err != nil {
 		return nil, err

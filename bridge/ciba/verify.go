@@ -36,7 +36,7 @@ func (c *Client) VerifyIDToken(ctx context.Context, raw string, expect Expect) (
 	check := checker{
 		now: time.Now(), leeway: c.leeway,
 		issuer: c.issuer, client: c.identity.ClientID,
-		expect: expect, token: t, hashes: hashes,
+		expect: expect, token: t, hashes: hashes, tolerate: c.tolerate,
 	}
 	if err := check.all(); err != nil {
 		return nil, err

@@ -15,6 +15,9 @@ import (
 // [ErrExpired], [ErrUnavailable], [ErrInterrupted], any other class of a final
 // error of RequestToken, or the error of ctx.
 func (c *Client) Wait(ctx context.Context, ack Acknowledgement, expect Expect) (*Tokens, error) {
+	if err := c.mayAsk(); err != nil {
+		return nil, err
+	}
 	poll := NewPoll(ack, time.Now())
 	outcome := poll.Ended(poll.Due)
 	var tokens *Tokens

@@ -45,6 +45,7 @@ type session struct {
 	asked    time.Time     // when the latest token request came
 	asking   int           // token requests being answered
 	ended    bool          // a final answer was given
+	pinged   bool          // the client was told to ask, and has not yet
 	decided  chan struct{} // closed with the first decision
 }
 
@@ -54,6 +55,10 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	}
 	form, ok := p.parameters(r.PostForm)
 	if !ok {
+		replyError(w, http.StatusBadRequest, "invalid_request")
+		return
+	}
+	if token := form.Get("client_notification_token"); !p.goodNotificationToken(token) {
 		replyError(w, http.StatusBadRequest, "invalid_request")
 		return
 	}
@@ -84,6 +89,9 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 		"expires_in":  int(time.Until(s.expires).Round(time.Second) / time.Second),
 		"interval":    int(s.interval / time.Second),
 	}
+	if p.Delivery == "push" {
+		delete(m, "interval")
+	}
 	edit(p.EditAck, m)
 	reply(w, http.StatusOK, m)
 }
@@ -103,7 +111,9 @@ func (p *Provider) open(params url.Values, hint, subject string, expiry time.Dur
 		interval: orElse(p.Interval, 5*time.Second),
 		decided:  make(chan struct{}),
 	}
-	if p.AutoApprove > 0 {
+	if p.AutoApprove > 0 && p.notifies() {
+		time.AfterFunc(p.AutoApprove, func() { p.Approve(s.AuthReqID) })
+	} else if p.AutoApprove > 0 {
 		s.approved = now.Add(p.AutoApprove)
 	}
 	p.mu.Lock()
@@ -140,15 +150,27 @@ func (p *Provider) Deny(authReqID string) bool { return p.decide(authReqID, stat
 func (p *Provider) Expire(authReqID string) bool { return p.decide(authReqID, statusExpired) }
 
 func (p *Provider) decide(authReqID string, to status) bool {
+	s := p.settle(authReqID, to)
+	if s == nil {
+		return false
+	}
+	if p.notifies() {
+		p.notify(s, to)
+	}
+	return true
+}
+
+// settle returns the session if it was pending.
+func (p *Provider) settle(authReqID string, to status) *session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sessions[authReqID]
 	if s == nil || s.now() != statusPending {
-		return false
+		return nil
 	}
 	s.status = to
 	close(s.decided)
-	return true
+	return s
 }
 
 // now returns the status, which time may have changed.

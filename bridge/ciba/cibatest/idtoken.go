@@ -22,8 +22,8 @@ type Draft struct {
 	// Header has further members of the header, such as typ. alg and kid are made
 	// from Algorithm and KeyID.
 	Header map[string]any
-	// Claims are iss, sub, aud, exp, iat, auth_time, at_hash, and acr if the client
-	// asked for one.
+	// Claims are iss, sub, aud, exp, iat, auth_time, at_hash, acr if the client asked
+	// for one, and the auth_req_id and rt_hash of a push.
 	Claims map[string]any
 	// Algorithm, Key and KeyID are those of the provider. With the algorithm
 	// "none" there is no signature; with "HS256" Key is a []byte.
@@ -73,6 +73,12 @@ func (p *Provider) idToken(r Request, access, refresh string) string {
 	}
 	if acr := strings.Fields(r.Params.Get("acr_values")); len(acr) > 0 {
 		d.Claims["acr"] = acr[0]
+	}
+	if p.Delivery == "push" {
+		d.Claims["urn:openid:params:jwt:claim:auth_req_id"] = r.AuthReqID
+		if refresh != "" {
+			d.Claims["urn:openid:params:jwt:claim:rt_hash"] = d.Hash(refresh)
+		}
 	}
 	if p.EditIDToken != nil {
 		p.EditIDToken(d)

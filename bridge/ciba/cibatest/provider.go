@@ -33,6 +33,14 @@ type Provider struct {
 	// ClientKeys are the client's public keys for private_key_jwt and for signed
 	// requests; nil means that neither is accepted.
 	ClientKeys []jose.JSONWebKey
+	// Delivery is the client's mode, "poll", "ping" or "push"; "" means poll.
+	Delivery string
+	// Endpoint is the client's notification endpoint, which is called directly, in
+	// the goroutine that decides; nil loses all notifications.
+	Endpoint http.Handler
+	// EditNotification returns what is sent instead of a notification: the same
+	// changed, several, or none. nil sends each as it should be.
+	EditNotification func(Notification) []Notification
 	// RequestAlgs are the algorithms of signed authentication requests; nil means
 	// that these are not supported. A signed request must keep to CIBA Core section
 	// 7.1.1 and FAPI-CIBA in every detail.
@@ -98,6 +106,7 @@ type Provider struct {
 	sessions map[string]*session
 	jtis     map[string]bool // of the client's assertions
 	stats    Stats
+	replies  []int
 }
 
 // Stats count what the provider saw.
@@ -175,7 +184,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint":                      base + "/token",
 		"backchannel_authentication_endpoint": base + "/bc-authorize",
 		"jwks_uri":                            base + "/jwks",
-		"backchannel_token_delivery_modes_supported": []string{"poll"},
+		"backchannel_token_delivery_modes_supported": []string{orElse(p.Delivery, "poll")},
 		"grant_types_supported":                      []string{"urn:openid:params:grant-type:ciba"},
 		"id_token_signing_alg_values_supported":      []string{p.algorithm()},
 		"token_endpoint_auth_methods_supported":      []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},

@@ -15,6 +15,10 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		replyError(w, http.StatusBadRequest, "unsupported_grant_type")
 		return
 	}
+	if p.Delivery == "push" {
+		replyError(w, http.StatusForbidden, "unauthorized_client")
+		return
+	}
 	s, early := p.arrive(r.PostForm.Get("auth_req_id"))
 	if s == nil {
 		replyError(w, http.StatusBadRequest, "invalid_grant")
@@ -51,7 +55,8 @@ func (p *Provider) arrive(authReqID string) (s *session, early bool) {
 		return nil, false
 	}
 	now := time.Now()
-	early = !s.asked.IsZero() && now.Sub(s.asked) < s.interval
+	early = !s.asked.IsZero() && now.Sub(s.asked) < s.interval && !s.pinged
+	s.pinged = false
 	s.asked = now
 	s.asking++
 	count(&p.stats.Early, early)
@@ -107,6 +112,10 @@ func (p *Provider) hold(ctx context.Context, s *session) {
 }
 
 func (p *Provider) replyTokens(w http.ResponseWriter, r Request) {
+	reply(w, http.StatusOK, p.tokens(r))
+}
+
+func (p *Provider) tokens(r Request) map[string]any {
 	access, refresh := rand.Text()+rand.Text(), ""
 	m := map[string]any{
 		"access_token": access,
@@ -120,7 +129,7 @@ func (p *Provider) replyTokens(w http.ResponseWriter, r Request) {
 	}
 	m["id_token"] = p.idToken(r, access, refresh)
 	edit(p.EditTokens, m)
-	reply(w, http.StatusOK, m)
+	return m
 }
 
 func count(n *int, yes bool) {

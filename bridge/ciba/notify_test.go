@@ -1,0 +1,446 @@
+package ciba_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+)
+
+var notificationKey = []byte(strings.Repeat("k", 32))
+
+// A desk is what a consumer of notifications keeps, and what it was told.
+type desk struct {
+	client *ciba.Client
+	tokens *ciba.NotificationTokens
+	http.Handler
+
+	mu      sync.Mutex
+	signIns map[string]ciba.SignIn
+	pings   []string
+	pushed  []*ciba.Tokens
+	errs    []error
+	down    error // of all functions
+}
+
+// newDesk makes op notify a new desk.
+func newDesk(t testing.TB, op *cibatest.Provider, edit ...func(*ciba.NotificationConfig)) *desk {
+	t.Helper()
+	d := &desk{signIns: map[string]ciba.SignIn{}}
+	d.client = newClient(t, op, func(cfg *ciba.Config) { cfg.Delivery = ciba.DeliveryMode(op.Delivery) })
+	d.tokens = must(ciba.NewNotificationTokens(notificationKey))
+	cfg := ciba.NotificationConfig{
+		Client: d.client, Tokens: d.tokens, SignIn: d.signIn, Pinged: d.pinged, Pushed: d.push,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	for _, f := range edit {
+		f(&cfg)
+	}
+	d.Handler = must(ciba.NewNotificationHandler(cfg))
+	op.Endpoint = d
+	return d
+}
+
+func (d *desk) signIn(_ context.Context, id string) (ciba.SignIn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.down != nil {
+		return ciba.SignIn{}, d.down
+	}
+	s, ok := d.signIns[id]
+	if !ok {
+		return ciba.SignIn{}, fmt.Errorf("row: %w", ciba.ErrUnknownSignIn)
+	}
+	return s, nil
+}
+
+func (d *desk) pinged(_ context.Context, id string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pings = append(d.pings, id)
+	return nil
+}
+
+func (d *desk) push(_ context.Context, _ string, tokens *ciba.Tokens, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pushed, d.errs = append(d.pushed, tokens), append(d.errs, err)
+	return nil
+}
+
+func (d *desk) request(t testing.TB, id string) ciba.AuthenticationRequest {
+	t.Helper()
+	req := anna()
+	req.NotificationToken = must(d.tokens.Mint(id))
+	return req
+}
+
+// ring begins a sign-in.
+func (d *desk) ring(t testing.TB, id string) ciba.Acknowledgement {
+	t.Helper()
+	d.mu.Lock()
+	d.signIns[id] = ciba.SignIn{} // no acknowledgement yet
+	d.mu.Unlock()
+	start := time.Now()
+	ack := ring(t, d.client, d.request(t, id))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.signIns[id] = ciba.SignIn{AuthReqID: ack.AuthReqID, Expect: ciba.Expect{Subject: "anna@example.com", RequestedAt: start}}
+	return ack
+}
+
+func wantReplies(t *testing.T, op *cibatest.Provider, want ...int) {
+	t.Helper()
+	if got := op.Replies(); !slices.Equal(got, want) {
+		t.Errorf("notifications were answered with %v, want %v", got, want)
+	}
+}
+
+func (d *desk) wantPings(t *testing.T, want ...string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Equal(d.pings, want) {
+		t.Errorf("pings for %v, want %v", d.pings, want)
+	}
+}
+
+// TestPing: one request right after the ping gets the tokens, or the refusal.
+func TestPing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		decide func(*cibatest.Provider, string) bool
+		class  error
+	}{
+		"approve": {(*cibatest.Provider).Approve, nil},
+		"deny":    {(*cibatest.Provider).Deny, ciba.ErrDenied},
+		"expire":  {(*cibatest.Provider).Expire, ciba.ErrExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := &cibatest.Provider{Delivery: "ping", SlowDown: true}
+				d := newDesk(t, op)
+				ack := d.ring(t, "s1")
+				poll := ciba.NewPingPoll(ack, time.Now())
+				time.Sleep(time.Second)
+				if !tc.decide(op, ack.AuthReqID) {
+					t.Fatal("not pending")
+				}
+				d.wantPings(t, "s1")
+				wantReplies(t, op, 204)
+				if poll = poll.AfterPing(time.Now()); !poll.Due.Equal(time.Now()) {
+					t.Errorf("due in %v, want now", time.Until(poll.Due))
+				}
+				_, err := d.client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
+				if tc.class == nil && err != nil {
+					t.Error(err)
+				}
+				if tc.class != nil {
+					wantClasses(t, err, tc.class)
+				}
+				if s := op.Stats(); s.Token != 1 || s.Early != 0 {
+					t.Errorf("provider saw %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestPingGoneWrong: what a ping that is not as it should be leads to.
+func TestPingGoneWrong(t *testing.T) {
+	type list = []cibatest.Notification
+	const none = 0
+	for name, tc := range map[string]struct {
+		edit    func(d *desk, n cibatest.Notification) list
+		replies []int
+		pings   int
+	}{
+		"untouched":    {func(_ *desk, n cibatest.Notification) list { return list{n} }, []int{204}, 1},
+		"double":       {func(_ *desk, n cibatest.Notification) list { return list{n, n} }, []int{204, 204}, 2},
+		"lost":         {func(_ *desk, n cibatest.Notification) list { return nil }, nil, none},
+		"more members": {func(_ *desk, n cibatest.Notification) list { return list{n.With("error", "access_denied")} }, []int{204}, 1},
+		"bearer": {func(_ *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Authorization", strings.Replace(n.Header.Get("Authorization"), "Bearer", "bearer", 1))}
+		}, []int{204}, 1},
+		"charset": {func(_ *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Content-Type", "application/json; charset=utf-8")}
+		}, []int{204}, 1},
+		"no token":    {func(_ *desk, n cibatest.Notification) list { return list{n.WithHeader("Authorization", "")} }, []int{401}, none},
+		"empty token": {func(_ *desk, n cibatest.Notification) list { return list{n.WithHeader("Authorization", "Bearer ")} }, []int{401}, none},
+		"basic":       {func(_ *desk, n cibatest.Notification) list { return list{n.WithHeader("Authorization", "Basic YTpi")} }, []int{401}, none},
+		"wrong token": {func(_ *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Authorization", "Bearer "+strings.Repeat("x", 43))}
+		}, []int{401}, none},
+		"changed token": {func(_ *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Authorization", n.Header.Get("Authorization")+"A")}
+		}, []int{401}, none},
+		"two tokens": {func(_ *desk, n cibatest.Notification) list {
+			n.Header = n.Header.Clone()
+			n.Header.Add("Authorization", n.Header.Get("Authorization"))
+			return list{n}
+		}, []int{401}, none},
+		"token under another key": {func(_ *desk, n cibatest.Notification) list {
+			other := must(ciba.NewNotificationTokens([]byte(strings.Repeat("j", 32))))
+			return list{n.WithHeader("Authorization", "Bearer "+must(other.Mint("s1")))}
+		}, []int{401}, none},
+		"token of another sign-in": {func(d *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Authorization", "Bearer "+must(d.tokens.Mint("s2")))}
+		}, []int{401}, none},
+		"token of a sign-in that is not": {func(d *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Authorization", "Bearer "+must(d.tokens.Mint("s9")))}
+		}, []int{401}, none},
+		"unknown auth_req_id": {func(_ *desk, n cibatest.Notification) list { return list{n.With("auth_req_id", "unknown")} }, []int{401}, none},
+		"foreign auth_req_id": {func(d *desk, n cibatest.Notification) list {
+			return list{n.With("auth_req_id", d.signIns["s2"].AuthReqID)}
+		}, []int{401}, none},
+		"no auth_req_id":       {func(_ *desk, n cibatest.Notification) list { return list{n.With("auth_req_id", nil)} }, []int{400}, none},
+		"auth_req_id a number": {func(_ *desk, n cibatest.Notification) list { return list{n.With("auth_req_id", 7)} }, []int{400}, none},
+		"GET":                  {func(_ *desk, n cibatest.Notification) list { n.Method = "GET"; return list{n} }, []int{405}, none},
+		"a form": {func(_ *desk, n cibatest.Notification) list {
+			return list{n.WithHeader("Content-Type", "application/x-www-form-urlencoded")}
+		}, []int{415}, none},
+		"no media type": {func(_ *desk, n cibatest.Notification) list { return list{n.WithHeader("Content-Type", "")} }, []int{415}, none},
+		"no JSON":       {func(_ *desk, n cibatest.Notification) list { n.Body = "{"; return list{n} }, []int{400}, none},
+		"empty":         {func(_ *desk, n cibatest.Notification) list { n.Body = ""; return list{n} }, []int{400}, none},
+		"twice the same member": {func(_ *desk, n cibatest.Notification) list {
+			n.Body = fmt.Sprintf(`{"auth_req_id":"x","auth_req_id":%q}`, n.Request.AuthReqID)
+			return list{n}
+		}, []int{400}, none},
+		"huge": {func(_ *desk, n cibatest.Notification) list { return list{n.With("x", strings.Repeat("x", 64<<10))} }, []int{413}, none},
+		"store down": {func(d *desk, n cibatest.Notification) list {
+			d.down = errors.New("no database")
+			return list{n}
+		}, []int{503}, none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := &cibatest.Provider{Delivery: "ping", SlowDown: true}
+				d := newDesk(t, op)
+				ack := d.ring(t, "s1")
+				d.ring(t, "s2")
+				op.EditNotification = func(n cibatest.Notification) []cibatest.Notification { return tc.edit(d, n) }
+				op.Approve(ack.AuthReqID)
+				wantReplies(t, op, tc.replies...)
+				if len(d.pings) != tc.pings {
+					t.Errorf("%d pings got through, want %d", len(d.pings), tc.pings)
+				}
+			})
+		})
+	}
+}
+
+// TestRefusalsAreAlike: who asks with a wrong token, sign-in or auth_req_id
+// learns nothing from the answer.
+func TestRefusalsAreAlike(t *testing.T) {
+	op := &cibatest.Provider{Delivery: "ping"}
+	d := newDesk(t, op)
+	ack := d.ring(t, "s1")
+	answers := map[string]string{}
+	for _, token := range []string{"", "x.y", must(d.tokens.Mint("s9")), must(d.tokens.Mint("s1"))} {
+		for _, id := range []string{ack.AuthReqID, "unknown"} {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(fmt.Sprintf(`{"auth_req_id":%q}`, id)))
+			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			d.ServeHTTP(w, r)
+			answers[fmt.Sprint(w.Code, w.Header(), w.Body)] = token + id
+		}
+	}
+	if len(answers) != 2 {
+		t.Errorf("%d different answers, want one for success and one for all refusals: %v", len(answers), answers)
+	}
+}
+
+// TestPingBeforeAcknowledgement: it is not lost, and no oracle for guesses.
+func TestPingBeforeAcknowledgement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := &cibatest.Provider{Delivery: "ping"}
+		d := newDesk(t, op)
+		op.OnRequest = func(r cibatest.Request) { op.Approve(r.AuthReqID) } // before the answer
+		ack := d.ring(t, "s1")
+		wantReplies(t, op, 204)
+		d.wantPings(t, "s1")
+		poll := ciba.NewPingPoll(ack, time.Now()).AfterPing(time.Now())
+		if !poll.Due.Equal(time.Now()) {
+			t.Errorf("due in %v", time.Until(poll.Due))
+		}
+		if _, err := d.client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReplayedPings: they cause nothing beyond what the interval allows.
+func TestReplayedPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := &cibatest.Provider{Delivery: "ping", SlowDown: true}
+		d := newDesk(t, op)
+		var kept []cibatest.Notification
+		op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
+			kept = append(kept, n)
+			return nil
+		}
+		ack := d.ring(t, "s1")
+		premature := cibatest.Notification{Method: "POST", Body: map[string]any{"auth_req_id": ack.AuthReqID}, Header: http.Header{
+			"Authorization": {"Bearer " + must(d.tokens.Mint("s1"))}, "Content-Type": {"application/json"}}}
+		poll, outcome := ciba.NewPingPoll(ack, time.Now()), ciba.OutcomePending
+		for range 40 { // a ping each second, all before the decision
+			if op.Send(premature) != 204 {
+				t.Fatal("ping refused")
+			}
+			poll = poll.AfterPing(time.Now())
+			if !time.Now().Before(poll.Due) {
+				sent := time.Now()
+				_, err := d.client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
+				poll, outcome = poll.After(sent, time.Now(), err)
+			}
+			time.Sleep(time.Second)
+		}
+		if s := op.Stats(); s.Token != 8 || s.Early != 0 || outcome != ciba.OutcomePending {
+			t.Errorf("40 replayed pings led to %+v and %q, want a request every 5 s", s, outcome)
+		}
+		op.Approve(ack.AuthReqID)
+		if len(kept) != 1 {
+			t.Errorf("%d pings were kept", len(kept))
+		}
+	})
+}
+
+// TestLostPing: the slow fallback finds the tokens.
+func TestLostPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := &cibatest.Provider{Delivery: "ping", SlowDown: true}
+		d := newDesk(t, op)
+		op.Endpoint = nil
+		ack := d.ring(t, "s1")
+		time.AfterFunc(50*time.Second, func() { op.Approve(ack.AuthReqID) })
+		start := time.Now()
+		poll, outcome := ciba.NewPingPoll(ack, start), ciba.OutcomePending
+		for outcome == ciba.OutcomePending {
+			time.Sleep(time.Until(poll.Due))
+			sent := time.Now()
+			_, err := d.client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
+			poll, outcome = poll.After(sent, time.Now(), err)
+		}
+		if outcome != ciba.OutcomeGranted || op.Stats().Token != 2 || time.Since(start) != 118*time.Second {
+			t.Errorf("%q after %v and %d requests", outcome, time.Since(start), op.Stats().Token)
+		}
+	})
+}
+
+func TestPeerIsVerified(t *testing.T) {
+	op := &cibatest.Provider{Delivery: "ping"}
+	var saw *tls.ConnectionState
+	d := newDesk(t, op, func(cfg *ciba.NotificationConfig) {
+		cfg.VerifyPeer = func(s *tls.ConnectionState) error { saw = s; return errors.New("no certificate") }
+	})
+	ack := d.ring(t, "s1")
+	op.Approve(ack.AuthReqID)
+	wantReplies(t, op, 401)
+	d.wantPings(t)
+	if saw != nil {
+		t.Error("without TLS there is a state")
+	}
+}
+
+func TestNotificationTokens(t *testing.T) {
+	first, second := []byte(strings.Repeat("a", 32)), []byte(strings.Repeat("b", 48))
+	old, mixed, alone := must(ciba.NewNotificationTokens(first)), must(ciba.NewNotificationTokens(second, first)), must(ciba.NewNotificationTokens(second))
+	for _, id := range []string{"s1", "device/7.request-\x00\xff", strings.Repeat("x", ciba.MaxSignInID)} {
+		token := must(old.Mint(id))
+		if len(token) > ciba.MaxNotificationToken || len(token) < 45 || strings.ContainsAny(token, " \"\\") {
+			t.Errorf("token %q", token)
+		}
+		for name, verifier := range map[string]*ciba.NotificationTokens{"same key": old, "key kept": mixed} {
+			if got, ok := verifier.Verify(token); !ok || got != id {
+				t.Errorf("%s: %q, %v", name, got, ok)
+			}
+		}
+		if _, ok := alone.Verify(token); ok {
+			t.Error("verified under another key")
+		}
+		if got, ok := alone.Verify(must(mixed.Mint(id))); !ok || got != id {
+			t.Error("the first key does not mint")
+		}
+		for i := range token { // no bit of it may change
+			changed := []byte(token)
+			changed[i] ^= 1
+			if _, ok := old.Verify(string(changed)); ok {
+				t.Errorf("character %d does not matter", i)
+			}
+		}
+	}
+	for _, id := range []string{"", strings.Repeat("x", ciba.MaxSignInID+1)} {
+		_, err := old.Mint(id)
+		wantField(t, err, "id")
+	}
+	_, err := ciba.NewNotificationTokens()
+	wantField(t, err, "keys")
+	_, err = ciba.NewNotificationTokens(first, first[:31])
+	wantField(t, err, "keys")
+}
+
+// TestDeliveryFields: what each mode needs and refuses, before anything is sent.
+func TestDeliveryFields(t *testing.T) {
+	for name, tc := range map[string]struct {
+		mode, offered string
+		token, field  string
+	}{
+		"poll with a token":    {"poll", "poll", strings.Repeat("x", 43), "NotificationToken"},
+		"ping without":         {"ping", "ping", "", "NotificationToken"},
+		"push without":         {"push", "push", "", "NotificationToken"},
+		"short token":          {"ping", "ping", strings.Repeat("x", 26), "NotificationToken"},
+		"padding alone":        {"ping", "ping", strings.Repeat("=", 40), "NotificationToken"},
+		"padding inside":       {"ping", "ping", strings.Repeat("x", 40) + "=x", "NotificationToken"},
+		"long token":           {"ping", "ping", strings.Repeat("x", 1025), "NotificationToken"},
+		"blank in token":       {"ping", "ping", strings.Repeat("x", 40) + " x", "NotificationToken"},
+		"ping at a poll place": {"ping", "poll", strings.Repeat("x", 43), "Delivery"},
+		"poll at a push place": {"poll", "push", "", "Delivery"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := &cibatest.Provider{Delivery: tc.offered}
+			req := anna()
+			req.NotificationToken = tc.token
+			_, err := newClient(t, op, func(cfg *ciba.Config) { cfg.Delivery = ciba.DeliveryMode(tc.mode) }).RequestAuthentication(t.Context(), req)
+			wantField(t, err, tc.field)
+			if op.Stats().Backchannel != 0 {
+				t.Error("something was sent")
+			}
+		})
+	}
+}
+
+func TestNotificationConfig(t *testing.T) {
+	poll, ping, push := &cibatest.Provider{}, &cibatest.Provider{Delivery: "ping"}, &cibatest.Provider{Delivery: "push"}
+	full := func(op *cibatest.Provider) ciba.NotificationConfig {
+		d := &desk{}
+		return ciba.NotificationConfig{
+			Client: newClient(t, op, func(cfg *ciba.Config) { cfg.Delivery = ciba.DeliveryMode(op.Delivery) }),
+			Tokens: must(ciba.NewNotificationTokens(notificationKey)), SignIn: d.signIn, Pinged: d.pinged, Pushed: d.push,
+		}
+	}
+	for field, cfg := range map[string]func() ciba.NotificationConfig{
+		"Client": func() ciba.NotificationConfig { return full(poll) },
+		"Tokens": func() ciba.NotificationConfig { c := full(ping); c.Tokens = nil; return c },
+		"SignIn": func() ciba.NotificationConfig { c := full(ping); c.SignIn = nil; return c },
+		"Pinged": func() ciba.NotificationConfig { c := full(ping); c.Pinged = nil; return c },
+		"Pushed": func() ciba.NotificationConfig { c := full(push); c.Pushed = nil; return c },
+	} {
+		_, err := ciba.NewNotificationHandler(cfg())
+		wantField(t, err, field)
+	}
+	_, err := ciba.NewNotificationHandler(ciba.NotificationConfig{})
+	wantField(t, err, "Client")
+}
