@@ -1,0 +1,315 @@
+package ciba_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+)
+
+const (
+	claimAuthReqID = "urn:openid:params:jwt:claim:auth_req_id"
+	claimRtHash    = "urn:openid:params:jwt:claim:rt_hash"
+)
+
+// wantPushed returns the only thing that was pushed.
+func (d *desk) wantPushed(t *testing.T) (*ciba.Tokens, error) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.errs) != 1 {
+		t.Fatalf("told %d times, want once", len(d.errs))
+	}
+	if (d.pushed[0] == nil) == (d.errs[0] == nil) {
+		t.Errorf("tokens and error at a time, or neither: %v", d.errs[0])
+	}
+	return d.pushed[0], d.errs[0]
+}
+
+func TestPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := &cibatest.Provider{Delivery: "push", RefreshTokens: true, AutoApprove: 7 * time.Second}
+		d := newDesk(t, op)
+		ack := d.ring(t, "s1")
+		time.Sleep(8 * time.Second)
+		tokens, err := d.wantPushed(t)
+		if err != nil || tokens.AccessToken == "" || tokens.RefreshToken == "" || tokens.IDToken.Subject != "anna@example.com" {
+			t.Fatalf("tokens are incomplete: %v", err)
+		}
+		wantReplies(t, op, 204)
+		_, err = d.client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
+		wantField(t, err, "Delivery")
+		_, err = d.client.Wait(t.Context(), ack, ciba.Expect{})
+		wantField(t, err, "Delivery")
+		if op.Stats().Token != 0 {
+			t.Error("the token endpoint was asked")
+		}
+	})
+}
+
+// TestPushFailures: the three that there are, and what is none.
+func TestPushFailures(t *testing.T) {
+	for code, class := range map[string]error{
+		"access_denied": ciba.ErrDenied, "expired_token": ciba.ErrExpired, "transaction_failed": ciba.ErrDenied,
+		"authorization_pending": ciba.ErrProtocol, "slow_down": ciba.ErrProtocol, "other": ciba.ErrProtocol, "": ciba.ErrProtocol, "a\nb": ciba.ErrProtocol,
+	} {
+		t.Run(code, func(t *testing.T) {
+			op := &cibatest.Provider{Delivery: "push"}
+			op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
+				return []cibatest.Notification{n.With("error", code).With("error_description", "no\n"+strings.Repeat("x", 300))}
+			}
+			d := newDesk(t, op)
+			ack := d.ring(t, "s1")
+			op.Deny(ack.AuthReqID)
+			_, err := d.wantPushed(t)
+			wantClasses(t, err, class)
+			holdError(t, err)
+			wantReplies(t, op, 204)
+			if _, outcome := ciba.NewPoll(ack, epoch).After(epoch, epoch, err); !outcome.Final() {
+				t.Errorf("outcome is %q", outcome)
+			}
+			var e *ciba.Error
+			if class != ciba.ErrProtocol && (!errors.As(err, &e) || e.Endpoint != "notification" || strings.Contains(err.Error(), "answered")) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+// TestPushIDToken: everything that a push must have, and each way to lack it.
+func TestPushIDToken(t *testing.T) {
+	set := func(claim string, value any) func(*cibatest.Draft) {
+		return func(d *cibatest.Draft) { edits(claim, value)(d.Claims) }
+	}
+	for name, tc := range map[string]struct {
+		edit  func(*cibatest.Draft)
+		check ciba.Check
+	}{
+		"at_hash missing":         {set("at_hash", nil), ciba.CheckAtHash},
+		"at_hash empty":           {set("at_hash", ""), ciba.CheckAtHash},
+		"at_hash wrong":           {func(d *cibatest.Draft) { d.Claims["at_hash"] = d.Hash("other") }, ciba.CheckAtHash},
+		"at_hash of another hash": {func(d *cibatest.Draft) { e := *d; e.Algorithm = "ES512"; d.Claims["at_hash"] = e.Hash(d.AccessToken) }, ciba.CheckAtHash},
+		"rt_hash missing":         {set(claimRtHash, nil), ciba.CheckRtHash},
+		"rt_hash wrong":           {func(d *cibatest.Draft) { d.Claims[claimRtHash] = d.Hash(d.AccessToken) }, ciba.CheckRtHash},
+		"auth_req_id missing":     {set(claimAuthReqID, nil), ciba.CheckAuthReqID},
+		"auth_req_id foreign":     {set(claimAuthReqID, "other"), ciba.CheckAuthReqID},
+		"sub":                     {set("sub", "bela"), ciba.CheckSubject},
+		"aud":                     {set("aud", "other"), ciba.CheckAudience},
+		"iss":                     {set("iss", "https://evil.test"), ciba.CheckIssuer},
+		"expired":                 {set("exp", 1), ciba.CheckExpiry},
+		"from before the request": {func(d *cibatest.Draft) { d.Claims["iat"] = time.Now().Unix() - 3600 }, ciba.CheckIssuedAt},
+		"none":                    {func(d *cibatest.Draft) { d.Algorithm = "none" }, ciba.CheckAlg},
+		"foreign key":             {func(d *cibatest.Draft) { d.Key = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }, ciba.CheckSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := &cibatest.Provider{Delivery: "push", RefreshTokens: true, EditIDToken: tc.edit}
+				d := newDesk(t, op)
+				op.Approve(d.ring(t, "s1").AuthReqID)
+				_, err := d.wantPushed(t)
+				wantCheck(t, err, tc.check)
+				wantReplies(t, op, 204) // again would be no better
+			})
+		})
+	}
+}
+
+// TestPushGoneWrong: notifications that do not even get that far.
+func TestPushGoneWrong(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edit func(d *desk, n cibatest.Notification) cibatest.Notification
+		want int
+		told int
+	}{
+		"foreign auth_req_id": {func(d *desk, n cibatest.Notification) cibatest.Notification {
+			return n.With("auth_req_id", d.signIns["s2"].AuthReqID)
+		}, 401, 0},
+		"token of another": {func(d *desk, n cibatest.Notification) cibatest.Notification {
+			return n.WithHeader("Authorization", "Bearer "+must(d.tokens.Mint("s2")))
+		}, 401, 0},
+		"all of another, tokens of this": {func(d *desk, n cibatest.Notification) cibatest.Notification {
+			return n.With("auth_req_id", d.signIns["s2"].AuthReqID).WithHeader("Authorization", "Bearer "+must(d.tokens.Mint("s2")))
+		}, 204, 1}, // refused for its auth_req_id claim
+		"no tokens":       {func(_ *desk, n cibatest.Notification) cibatest.Notification { return n.With("access_token", nil) }, 204, 1},
+		"no ID token":     {func(_ *desk, n cibatest.Notification) cibatest.Notification { return n.With("id_token", nil) }, 204, 1},
+		"another token":   {func(_ *desk, n cibatest.Notification) cibatest.Notification { return n.With("access_token", "other") }, 204, 1},
+		"another refresh": {func(_ *desk, n cibatest.Notification) cibatest.Notification { return n.With("refresh_token", "other") }, 204, 1},
+		"DPoP":            {func(_ *desk, n cibatest.Notification) cibatest.Notification { return n.With("token_type", "DPoP") }, 204, 1},
+		"no bearer":       {func(_ *desk, n cibatest.Notification) cibatest.Notification { return n.WithHeader("Authorization", "") }, 401, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := &cibatest.Provider{Delivery: "push", RefreshTokens: true}
+				d := newDesk(t, op)
+				ack := d.ring(t, "s1")
+				d.ring(t, "s2")
+				op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
+					return []cibatest.Notification{tc.edit(d, n)}
+				}
+				op.Approve(ack.AuthReqID)
+				wantReplies(t, op, tc.want)
+				if len(d.errs) != tc.told || tc.told == 1 && (d.errs[0] == nil || d.pushed[0] != nil) {
+					t.Errorf("told %v, with tokens: %v", d.errs, d.pushed)
+				}
+			})
+		})
+	}
+}
+
+// TestPushAgain: a push that cannot be taken now is asked for again, and one
+// that comes twice is taken twice.
+func TestPushAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := &cibatest.Provider{Delivery: "push"}
+		d := newDesk(t, op)
+		var kept cibatest.Notification
+		op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
+			kept = n
+			return nil
+		}
+		ack := d.ring(t, "s1")
+		row := d.signIns["s1"]
+		op.Approve(ack.AuthReqID)
+		d.signIns["s1"] = ciba.SignIn{} // the acknowledgement is not stored yet
+		op.Send(kept)
+		d.signIns["s1"] = row
+		d.down = errors.New("no database")
+		op.Send(kept)
+		d.down = nil
+		op.Send(kept)
+		op.Send(kept)
+		wantReplies(t, op, 503, 503, 204, 204)
+		if len(d.pushed) != 2 || d.errs[0] != nil || d.errs[1] != nil {
+			t.Errorf("told %v", d.errs)
+		}
+	})
+}
+
+// TestPushWhileKeysAreAway: tokens that cannot be verified now are not lost.
+func TestPushWhileKeysAreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		op := &cibatest.Provider{Delivery: "push"}
+		var away bool
+		op.Keys = func(int) cibatest.Fault {
+			if away {
+				return cibatest.Busy(503, 0)
+			}
+			return nil
+		}
+		d := newDesk(t, op)
+		ack := d.ring(t, "s1")
+		var kept cibatest.Notification
+		op.EditNotification = func(n cibatest.Notification) []cibatest.Notification { kept = n; return nil }
+		op.Approve(ack.AuthReqID)
+		// Another replica, which has no keys yet, gets the push.
+		away = true
+		other := newClient(t, op, func(cfg *ciba.Config) { cfg.Delivery = ciba.DeliveryPush })
+		op.Endpoint = must(ciba.NewNotificationHandler(ciba.NotificationConfig{
+			Client: other, Tokens: d.tokens, SignIn: d.signIn, Pushed: d.push, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		}))
+		op.Send(kept)
+		away = false
+		time.Sleep(15 * time.Second)
+		op.Send(kept)
+		wantReplies(t, op, 503, 204)
+		if _, err := d.wantPushed(t); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPushTolerance: a missing at_hash may be put up with by name; nothing else.
+func TestPushTolerance(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edit  func(*cibatest.Draft)
+		check ciba.Check
+	}{
+		"missing":         {func(d *cibatest.Draft) { delete(d.Claims, "at_hash") }, ""},
+		"wrong":           {func(d *cibatest.Draft) { d.Claims["at_hash"] = d.Hash("other") }, ciba.CheckAtHash},
+		"rt_hash missing": {func(d *cibatest.Draft) { delete(d.Claims, claimRtHash) }, ciba.CheckRtHash},
+		"id missing":      {func(d *cibatest.Draft) { delete(d.Claims, claimAuthReqID) }, ciba.CheckAuthReqID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := &cibatest.Provider{Delivery: "push", RefreshTokens: true, EditIDToken: tc.edit}
+			d := newDesk(t, op, func(cfg *ciba.NotificationConfig) {
+				cfg.Client = newClient(t, op, func(cfg *ciba.Config) {
+					cfg.Delivery, cfg.Tolerate = ciba.DeliveryPush, []ciba.Tolerance{ciba.ToleratePushWithoutAtHash}
+				})
+			})
+			op.Approve(d.ring(t, "s1").AuthReqID)
+			_, err := d.wantPushed(t)
+			if tc.check == "" && err != nil {
+				t.Error(err)
+			}
+			if tc.check != "" {
+				wantCheck(t, err, tc.check)
+			}
+		})
+	}
+}
+
+func TestFAPI(t *testing.T) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	good := func() ciba.Config {
+		return ciba.Config{
+			Issuer: "https://op.test", ClientID: "c", FAPI: true,
+			Auth: must(ciba.PrivateKeyJWT(ciba.PrivateKey{Signer: key, KeyID: "k"})),
+		}
+	}
+	for field, edit := range map[string]func(*ciba.Config){
+		"Delivery":    func(c *ciba.Config) { c.Delivery = ciba.DeliveryPush },
+		"Auth":        func(c *ciba.Config) { c.Auth = ciba.ClientSecretBasic("s") },
+		"IDTokenAlgs": func(c *ciba.Config) { c.IDTokenAlgs = []string{"PS256", "RS256"} },
+		"Tolerate":    func(c *ciba.Config) { c.Tolerate = []ciba.Tolerance{ciba.ToleratePushWithoutAtHash} },
+	} {
+		cfg := good()
+		edit(&cfg)
+		_, err := ciba.New(cfg)
+		wantField(t, err, field)
+	}
+	if _, err := ciba.New(good()); err != nil {
+		t.Error(err)
+	}
+	_, err := ciba.New(ciba.Config{Issuer: "https://op.test", ClientID: "c", Auth: ciba.ClientSecretPost("s"), Tolerate: []ciba.Tolerance{"everything"}})
+	wantField(t, err, "Tolerate")
+	_, err = ciba.New(ciba.Config{Issuer: "https://op.test", ClientID: "c", Auth: ciba.ClientSecretPost("s"), Delivery: "pull"})
+	wantField(t, err, "Delivery")
+}
+
+// TestFAPIRequests: a request needs something to be recognised by, and ID tokens
+// one of two algorithms.
+func TestFAPIRequests(t *testing.T) {
+	for alg, ok := range map[string]bool{"ES256": true, "PS256": true, "RS256": false, "EdDSA": false, "ES384": false} {
+		t.Run(alg, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+				op, how := signing(key, "ES256")
+				op.Algorithm = alg
+				client := newClient(t, op, func(cfg *ciba.Config) {
+					cfg.FAPI, cfg.RequestSigning, cfg.Auth = true, how, must(ciba.PrivateKeyJWT(how.Key))
+				})
+				req := anna()
+				req.BindingMessage = ""
+				_, err := client.RequestAuthentication(context.Background(), req)
+				wantField(t, err, "BindingMessage")
+				err = redeem(t, client)
+				if ok && err != nil {
+					t.Error(err)
+				}
+				if !ok {
+					wantCheck(t, err, ciba.CheckAlg)
+				}
+			})
+		})
+	}
+}
