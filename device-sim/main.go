@@ -20,13 +20,17 @@ import (
 )
 
 func main() {
-	// SIGPIPE too: whoever reads has had enough, and a world is to be taken down.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Whoever reads may have had enough: a world is to be taken down then, and
+	// not to die of SIGPIPE.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, leave := context.WithCancel(ctx)
 	code := run(ctx, os.Args[1:], stdio{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		in: os.Stdin, out: &outlet{os.Stdout, leave}, err: os.Stderr,
 		person: isTerminal(os.Stdin),
 		colour: isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "", // no-color.org
 	})
+	leave()
 	stop()
 	os.Exit(code)
 }
@@ -38,6 +42,20 @@ type stdio struct {
 	// person says that somebody sits in front of in; colour, that out shows
 	// colours.
 	person, colour bool
+}
+
+// outlet ends the program when nobody takes what it says any more.
+type outlet struct {
+	w     io.Writer
+	leave func()
+}
+
+func (o *outlet) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if err != nil {
+		o.leave()
+	}
+	return n, err
 }
 
 func isTerminal(f *os.File) bool {
