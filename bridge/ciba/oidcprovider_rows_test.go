@@ -1,6 +1,7 @@
 package ciba_test
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -11,7 +12,17 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 )
 
-// These are the rows of the table.
+// These are the rows of the tables. In ping mode, where the ping does not matter,
+// they let it fail.
+
+// anna is a request that the provider accepts.
+func (c oidcTrial) anna() ciba.AuthenticationRequest {
+	req := anna()
+	if c.desk != nil {
+		req.NotificationToken = must(c.desk.tokens.Mint(rand.Text()))
+	}
+	return req
+}
 
 func (c oidcTrial) redeem(t *testing.T, ack ciba.Acknowledgement, subject string) (*ciba.Tokens, error) {
 	t.Helper()
@@ -20,7 +31,7 @@ func (c oidcTrial) redeem(t *testing.T, ack ciba.Acknowledgement, subject string
 
 // approved: the phone shows what the device sent, and the answer is complete.
 func (c oidcTrial) approved(t *testing.T) error {
-	req := anna()
+	req := c.anna()
 	req.Scope = []string{"openid", "offline_access", "seat"}
 	req.BindingMessage = ciba.NewBindingMessage()
 	requested := time.Now()
@@ -52,19 +63,19 @@ func (c oidcTrial) approved(t *testing.T) error {
 }
 
 func (c oidcTrial) undecided(t *testing.T) error {
-	_, err := c.redeem(t, ring(t, c.client, anna()), "anna")
+	_, err := c.redeem(t, ring(t, c.client, c.anna()), "anna")
 	return err
 }
 
 func (c oidcTrial) denied(t *testing.T) error {
-	ack := ring(t, c.client, anna())
+	ack := ring(t, c.client, c.anna())
 	c.op.decide(t, decision{AuthReqID: ack.AuthReqID, Deny: true})
 	_, err := c.redeem(t, ack, "anna")
 	return err
 }
 
 func (c oidcTrial) deniedThenApproved(t *testing.T) error {
-	ack := ring(t, c.client, anna())
+	ack := ring(t, c.client, c.anna())
 	c.op.decide(t, decision{AuthReqID: ack.AuthReqID, Deny: true})
 	c.op.decide(t, decision{AuthReqID: ack.AuthReqID})
 	_, err := c.redeem(t, ack, "anna")
@@ -74,7 +85,7 @@ func (c oidcTrial) deniedThenApproved(t *testing.T) error {
 // expired asks until the provider says anything else than that nobody has
 // decided yet.
 func (c oidcTrial) expired(t *testing.T) error {
-	req := anna()
+	req := c.anna()
 	req.RequestedExpiry = time.Second
 	ack := ring(t, c.client, req)
 	if ack.ExpiresIn != time.Second {
@@ -92,7 +103,7 @@ func (c oidcTrial) expired(t *testing.T) error {
 
 // redeemedTwice: the second time revokes what the first time gave.
 func (c oidcTrial) redeemedTwice(t *testing.T) error {
-	ack := ring(t, c.client, anna())
+	ack := ring(t, c.client, c.anna())
 	c.op.decide(t, decision{AuthReqID: ack.AuthReqID})
 	tokens, err := c.redeem(t, ack, "anna")
 	if err != nil {
@@ -126,7 +137,7 @@ func (c oidcTrial) checkBound(t *testing.T, introspected map[string]any) {
 
 // redeemedByAnother: and it remains good for its own client.
 func (c oidcTrial) redeemedByAnother(t *testing.T) error {
-	ack := ring(t, c.client, anna())
+	ack := ring(t, c.client, c.anna())
 	c.op.decide(t, decision{AuthReqID: ack.AuthReqID})
 	_, stolen := c.other.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
 	if _, err := c.redeem(t, ack, "anna"); err != nil {
@@ -137,7 +148,7 @@ func (c oidcTrial) redeemedByAnother(t *testing.T) error {
 
 func (c oidcTrial) ring(t *testing.T, edit func(*ciba.AuthenticationRequest)) error {
 	t.Helper()
-	req := anna()
+	req := c.anna()
 	edit(&req)
 	_, err := c.client.RequestAuthentication(t.Context(), req)
 	return err
@@ -160,7 +171,7 @@ func (c oidcTrial) unknownResource(t *testing.T) error {
 // userCode rings bela, whose phone rings only for who knows the code.
 func userCode(code string) func(oidcTrial, *testing.T) error {
 	return func(c oidcTrial, t *testing.T) error {
-		req := anna()
+		req := c.anna()
 		req.LoginHint, req.UserCode = "bela@example.com", code
 		ack, err := c.client.RequestAuthentication(t.Context(), req)
 		if err != nil {
@@ -173,13 +184,13 @@ func userCode(code string) func(oidcTrial, *testing.T) error {
 }
 
 func (c oidcTrial) wrongRinging(t *testing.T) error {
-	_, err := c.op.client(t, c.as, c.as.wrong).RequestAuthentication(t.Context(), anna())
+	_, err := c.op.client(t, c.as, c.as.wrong).RequestAuthentication(t.Context(), c.anna())
 	return err
 }
 
 // wrongRedeeming: and the request remains good.
 func (c oidcTrial) wrongRedeeming(t *testing.T) error {
-	ack := ring(t, c.client, anna())
+	ack := ring(t, c.client, c.anna())
 	c.op.decide(t, decision{AuthReqID: ack.AuthReqID})
 	_, refused := c.op.client(t, c.as, c.as.wrong).RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
 	if _, err := c.redeem(t, ack, "anna"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,55 +16,99 @@ import (
 // nobody here wrote. It does not mind being asked before the interval is over,
 // so they do not wait where they do not test waiting.
 
-// An oidcTrial is one cell of the table.
+// An oidcTrial is a client that tries things: a column of a table.
 type oidcTrial struct {
 	op      *oidcProvider
 	as      oidcClient
 	client  *ciba.Client // of as
 	other   *ciba.Client // of another one
 	inquire oidcClient   // one with a secret
+	desk    *pingDesk    // nil in poll mode
 }
 
-// oidcRows are the rows of the table: what happens, and the classes of the
-// error that it must end in.
-var oidcRows = []struct {
+// An oidcRow is what happens, and the classes of the error that it must end in.
+type oidcRow struct {
 	name string
 	try  func(oidcTrial, *testing.T) error
 	want []error
-}{
-	{"approved", oidcTrial.approved, nil},
-	{"not decided yet", oidcTrial.undecided, []error{ciba.ErrPending}},
-	{"denied", oidcTrial.denied, []error{ciba.ErrDenied}},
-	{"approved after it was denied", oidcTrial.deniedThenApproved, []error{ciba.ErrDenied}},
-	{"nobody decided in time", oidcTrial.expired, []error{ciba.ErrExpired}},
-	{"redeemed twice", oidcTrial.redeemedTwice, []error{ciba.ErrInvalidGrant}},
-	{"redeemed by another client", oidcTrial.redeemedByAnother, []error{ciba.ErrInvalidGrant}},
-	{"unknown user", oidcTrial.unknownUser, []error{ciba.ErrUnknownUser}},
-	{"binding message with a blank", oidcTrial.bindingMessage, []error{ciba.ErrInvalidBindingMessage}},
-	{"user code missing", userCode(""), []error{ciba.ErrUserCode}},
-	{"user code wrong", userCode("1357"), []error{ciba.ErrUserCode}},
-	{"user code right", userCode("2468"), nil},
-	{"unknown resource", oidcTrial.unknownResource, []error{ciba.ErrInvalidRequest}},
-	{"wrong proof of the client, ringing", oidcTrial.wrongRinging, []error{ciba.ErrInvalidClient}},
-	{"wrong proof of the client, redeeming", oidcTrial.wrongRedeeming, []error{ciba.ErrInvalidClient}},
 }
 
+// pollRows are those of every mode.
+func pollRows() []oidcRow {
+	return []oidcRow{
+		{"approved", oidcTrial.approved, nil},
+		{"not decided yet", oidcTrial.undecided, []error{ciba.ErrPending}},
+		{"denied", oidcTrial.denied, []error{ciba.ErrDenied}},
+		{"approved after it was denied", oidcTrial.deniedThenApproved, []error{ciba.ErrDenied}},
+		{"nobody decided in time", oidcTrial.expired, []error{ciba.ErrExpired}},
+		{"redeemed twice", oidcTrial.redeemedTwice, []error{ciba.ErrInvalidGrant}},
+		{"redeemed by another client", oidcTrial.redeemedByAnother, []error{ciba.ErrInvalidGrant}},
+		{"unknown user", oidcTrial.unknownUser, []error{ciba.ErrUnknownUser}},
+		{"binding message with a blank", oidcTrial.bindingMessage, []error{ciba.ErrInvalidBindingMessage}},
+		{"user code missing", userCode(""), []error{ciba.ErrUserCode}},
+		{"user code wrong", userCode("1357"), []error{ciba.ErrUserCode}},
+		{"user code right", userCode("2468"), nil},
+		{"unknown resource", oidcTrial.unknownResource, []error{ciba.ErrInvalidRequest}},
+		{"wrong proof of the client, ringing", oidcTrial.wrongRinging, []error{ciba.ErrInvalidClient}},
+		{"wrong proof of the client, redeeming", oidcTrial.wrongRedeeming, []error{ciba.ErrInvalidClient}},
+	}
+}
+
+// TestInteropOIDCProvider fills a table for each delivery mode, with a row for
+// what happens and a column for each client.
 func TestInteropOIDCProvider(t *testing.T) {
 	authority := mtlstest.New(t)
-	clients := oidcClients(t, authority)
-	op := startOIDCProvider(t, authority, clients)
-	cells := make([][]string, len(oidcRows))
-	t.Run("poll", func(t *testing.T) {
-		for i, row := range oidcRows {
-			cells[i] = make([]string, len(clients))
-			for j, as := range clients {
-				t.Run(row.name+"/"+as.name, func(t *testing.T) {
+	polls := oidcClients(t, authority)
+	var pings []oidcClient
+	var desks []*pingDesk
+	for _, c := range polls {
+		desk, url := newPingDesk(t, authority)
+		pings, desks = append(pings, c.pinging(url)), append(desks, desk)
+	}
+	all := slices.Concat(polls, pings)
+	op := startOIDCProvider(t, authority, all)
+	trials := op.trials(t, all)
+	for i, desk := range desks {
+		trial := &trials[len(polls)+i]
+		trial.desk = desk
+		desk.open(t, trial.client)
+	}
+	table := runOIDCRows(t, "poll", pollRows(), trials[:len(polls)])
+	table += "\n" + runOIDCRows(t, "ping", append(pingRows(), pollRows()...), trials[len(polls):])
+	if t.Failed() {
+		return
+	}
+	want, err := os.ReadFile(oidcProviderDir + "/matrix.md")
+	if err != nil || string(want) != table {
+		t.Errorf("%s/matrix.md is not what happened, which is (%v):\n%s", oidcProviderDir, err, table)
+	}
+}
+
+// trials returns a trial for each of clients.
+func (op *oidcProvider) trials(t *testing.T, clients []oidcClient) []oidcTrial {
+	t.Helper()
+	trials := make([]oidcTrial, len(clients))
+	for i, c := range clients {
+		trials[i] = oidcTrial{op: op, as: c, client: op.client(t, c, c.right), inquire: clients[0]}
+	}
+	for i := range trials {
+		trials[i].other = trials[(i+1)%len(trials)].client
+	}
+	return trials
+}
+
+// runOIDCRows lets every trial try every row, and returns the table of what the
+// provider answered.
+func runOIDCRows(t *testing.T, mode string, rows []oidcRow, trials []oidcTrial) string {
+	t.Helper()
+	cells := make([][]string, len(rows))
+	t.Run(mode, func(t *testing.T) {
+		for i, row := range rows {
+			cells[i] = make([]string, len(trials))
+			for j, trial := range trials {
+				t.Run(row.name+"/"+trial.as.name, func(t *testing.T) {
 					t.Parallel()
-					next := clients[(j+1)%len(clients)]
-					err := row.try(oidcTrial{
-						op: op, as: as, client: op.client(t, as, as.right),
-						other: op.client(t, next, next.right), inquire: clients[0],
-					}, t)
+					err := row.try(trial, t)
 					if row.want != nil {
 						wantClasses(t, err, row.want...)
 					} else if err != nil {
@@ -74,7 +119,16 @@ func TestInteropOIDCProvider(t *testing.T) {
 			}
 		}
 	})
-	compareOIDCTable(t, clients, cells)
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s |", mode)
+	for _, trial := range trials {
+		fmt.Fprintf(&b, " %s |", trial.as.name)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(trials)) + "\n")
+	for i, row := range rows {
+		fmt.Fprintf(&b, "| %s | %s |\n", row.name, strings.Join(cells[i], " | "))
+	}
+	return b.String()
 }
 
 // oidcCell is what the provider answered in the end.
@@ -87,26 +141,5 @@ func oidcCell(err error) string {
 		return fmt.Sprintf("%d `%s`", e.Status, e.Code)
 	default:
 		return err.Error()
-	}
-}
-
-// compareOIDCTable holds what happened against the table that is published.
-func compareOIDCTable(t *testing.T, clients []oidcClient, cells [][]string) {
-	t.Helper()
-	if t.Failed() {
-		return
-	}
-	var b strings.Builder
-	b.WriteString("| poll |")
-	for _, c := range clients {
-		fmt.Fprintf(&b, " %s |", c.name)
-	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(clients)) + "\n")
-	for i, row := range oidcRows {
-		fmt.Fprintf(&b, "| %s | %s |\n", row.name, strings.Join(cells[i], " | "))
-	}
-	want, err := os.ReadFile(oidcProviderDir + "/matrix.md")
-	if err != nil || string(want) != b.String() {
-		t.Errorf("the table in %s/matrix.md is not what happened, which is (%v):\n%s", oidcProviderDir, err, &b)
 	}
 }

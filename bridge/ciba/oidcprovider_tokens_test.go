@@ -19,15 +19,15 @@ func TestInteropOIDCProviderTokens(t *testing.T) {
 	authority := mtlstest.New(t)
 	clients := oidcClients(t, authority)
 	op := startOIDCProvider(t, authority, clients)
-	as, signs := clients[0], clients[3] // both have ES256
-	c := oidcTrial{op: op, as: as, client: op.client(t, as, as.right), other: op.client(t, signs, signs.right)}
+	trials := op.trials(t, clients)
+	c, signs := trials[0], trials[3] // both have ES256
+	c.other, signs.other = signs.client, c.client
 	t.Run("ID token", c.testIDToken)
 	t.Run("ID token as a hint", c.testIDTokenHint)
 	t.Run("access token for a resource", c.testResource)
 	t.Run("bound to a key", c.testDPoP)
-	c.as, c.client, c.other = signs, c.other, c.client
-	t.Run("what a vehicle may do", c.testDetails)
-	t.Run("signed by another", c.testSignature)
+	t.Run("what a vehicle may do", signs.testDetails)
+	t.Run("signed by another", signs.testSignature)
 	t.Run("server of an unknown authority", c.testUnknownAuthority)
 }
 

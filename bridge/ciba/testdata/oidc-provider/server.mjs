@@ -131,7 +131,7 @@ async function decide({ auth_req_id: id, deny, acr, amr }) {
   const request = await provider.BackchannelAuthenticationRequest.find(id);
   if (!request) throw new Error('no such request');
   if (deny) {
-    await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
+    await settle(request, new errors.AccessDenied('the person said no'));
     return;
   }
   const grant = new provider.Grant({ clientId: request.clientId, accountId: request.accountId });
@@ -140,7 +140,17 @@ async function decide({ auth_req_id: id, deny, acr, amr }) {
   const rar = request.params.authorization_details && JSON.parse(request.params.authorization_details);
   for (const detail of rar ?? []) grant.addRar(detail);
   await grant.save();
-  await provider.backchannelResult(request, grant, { acr, amr, rar, authTime: Math.floor(Date.now() / 1000) });
+  await settle(request, grant, { acr, amr, rar, authTime: Math.floor(Date.now() / 1000) });
+}
+
+// A ping that the client refuses changes nothing about the result.
+async function settle(...result) {
+  try {
+    await provider.backchannelResult(...result);
+  } catch (err) {
+    if (!err.response) throw err;
+    console.error(err.message);
+  }
 }
 
 async function listen(options) {
