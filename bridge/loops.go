@@ -51,14 +51,18 @@ func (w bell) wake() {
 }
 
 // whenDue does work whenever a request in that state is due, until ctx is done.
-// A store that fails is no end: the loop tries again in a while.
-func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work func(context.Context) (more bool, err error)) error {
+// Work says how long to pause after it, if nothing wakes the loop before. A store
+// that fails is no end: the loop tries again in a while.
+func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work func(context.Context) (time.Duration, error)) error {
 	failing := false
 	for ctx.Err() == nil {
-		more, err := work(ctx)
-		var next time.Time
-		if err == nil && !more {
-			next, err = b.cfg.Store.NextDue(ctx, state)
+		next, err := b.cfg.Store.NextDue(ctx, state)
+		wait := beat
+		if !next.IsZero() {
+			wait = min(max(time.Until(next), 0), beat)
+		}
+		if err == nil && wait == 0 && !next.IsZero() {
+			wait, err = work(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -70,38 +74,42 @@ func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work
 		case err == nil && failing:
 			b.log.Info("the store works again", "state", string(state))
 		}
-		failing = err != nil
-		b.pause(ctx, wake, more, err, next)
+		if failing = err != nil; failing {
+			wait = beat
+		}
+		select {
+		case <-time.After(wait):
+		case <-wake:
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }
 
-func (b *Bridge) pause(ctx context.Context, wake bell, more bool, err error, next time.Time) {
-	wait := beat
-	switch {
-	case more && err == nil:
-		return
-	case err == nil && !next.IsZero():
-		wait = min(max(time.Until(next), pollBeat), beat)
-	}
-	select {
-	case <-time.After(wait):
-	case <-wake:
-	case <-ctx.Done():
-	}
-}
-
 // publishDue publishes again the answers that have got no receipt.
-func (b *Bridge) publishDue(ctx context.Context) (more bool, err error) {
-	claimed, err := b.cfg.Store.ClaimAnswers(ctx, time.Now(), claimBatch)
+func (b *Bridge) publishDue(ctx context.Context) (time.Duration, error) {
+	now := time.Now()
+	claimed, err := b.cfg.Store.ClaimAnswers(ctx, now, claimBatch)
 	if err != nil {
-		return false, fmt.Errorf("claiming answers: %w", err)
+		return 0, fmt.Errorf("claiming answers: %w", err)
 	}
 	for _, r := range claimed {
 		b.count.republished.Add(1)
 		b.send(r.Device, r.Answer)
 	}
-	return len(claimed) == claimBatch, nil
+	if len(claimed) == 0 { // what is due is past its end
+		_, err = b.cfg.Store.Sweep(ctx, now, sweepBatch)
+	}
+	return gather(claimed), err
+}
+
+// gather is the pause after a claim: none if there may be more, else a moment in
+// which rows gather.
+func gather(claimed []store.Request) time.Duration {
+	if len(claimed) == claimBatch {
+		return 0
+	}
+	return pollBeat
 }
 
 // keepHouse deletes what is over and looks at what changes slowly.

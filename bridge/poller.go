@@ -11,17 +11,17 @@ import (
 )
 
 // pollDue asks the provider about every sign-in whose poll is due, as far as
-// there is room.
-func (b *Bridge) pollDue(ctx context.Context) (more bool, err error) {
+// there is room. Where there is none, a poll that ends wakes the loop.
+func (b *Bridge) pollDue(ctx context.Context) (time.Duration, error) {
 	b.starved.Store(true)               // before looking: a poll that ends from now on wakes the loop
 	room := cap(b.polls) - len(b.polls) // grows at most: only this loop fills it
 	if room == 0 {
-		return false, nil
+		return beat, nil
 	}
 	now := time.Now()
 	claimed, err := b.cfg.Store.ClaimPolls(ctx, now, now.Add(pollLease), room)
 	if err != nil {
-		return false, fmt.Errorf("claiming polls: %w", err)
+		return 0, fmt.Errorf("claiming polls: %w", err)
 	}
 	b.starved.Store(len(claimed) == room)
 	for _, r := range claimed {
@@ -34,7 +34,10 @@ func (b *Bridge) pollDue(ctx context.Context) (more bool, err error) {
 			}
 		})
 	}
-	return len(claimed) == room, nil
+	if len(claimed) == room {
+		return beat, nil
+	}
+	return pollBeat, nil
 }
 
 // poll asks once what became of a sign-in, and records it.
@@ -142,15 +145,15 @@ func (b *Bridge) finish(ctx context.Context, r store.Request, e store.Ending, er
 }
 
 // interruptDue ends the sign-ins of which nobody knows whether the phone rang.
-func (b *Bridge) interruptDue(ctx context.Context) (more bool, err error) {
+func (b *Bridge) interruptDue(ctx context.Context) (time.Duration, error) {
 	now := time.Now()
 	claimed, err := b.cfg.Store.ClaimRinging(ctx, now, now.Add(ringLease), claimBatch)
 	if err != nil {
-		return false, fmt.Errorf("claiming interrupted sign-ins: %w", err)
+		return 0, fmt.Errorf("claiming interrupted sign-ins: %w", err)
 	}
 	for _, r := range claimed {
 		e, err := b.refusal(r.Key, schemas.Interrupted, 0)
 		b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Interrupt(ctx, e) })
 	}
-	return len(claimed) == claimBatch, nil
+	return gather(claimed), nil
 }
