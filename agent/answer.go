@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carillon-iot/carillon/agent/outbox"
 	"github.com/carillon-iot/carillon/agent/trust"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -87,7 +86,8 @@ func (a *Agent) pending(m *schemas.Pending) {
 	if r.state != StateRinging || r.binding != m.Binding {
 		a.log.Info("the phone rings", "request", m.ID, "expires_in", rings)
 	}
-	r.state, r.binding, r.answered = StateRinging, m.Binding, true
+	r.state, r.binding = StateRinging, m.Binding
+	r.answered, r.rung = true, true
 	r.tries, r.setbacks = 0, 0
 	r.expire(now.Add(rings))
 	a.rings(r, rings)
@@ -157,7 +157,7 @@ func (a *Agent) refused(m *schemas.Refused) {
 			r.setback(time.Now())
 		}
 	case r == nil:
-		if m.Code.Final() && a.state.ended(m.ID) != nil {
+		if m.Code.Final() && (a.state.ended(m.ID) != nil || a.state.followed(m.ID)) {
 			a.receipt(m.ID) // the last one was lost
 		}
 	case m.Code == schemas.ClockSkew:
@@ -194,6 +194,9 @@ func (a *Agent) told(t time.Time) {
 
 func (a *Agent) refusedFinally(r *request, m *schemas.Refused) {
 	if r.entry.SignOut != nil {
+		if h := r.entry.SignOut.Person; m.Code == schemas.UnknownPerson && h != nil {
+			a.note("an unknown person", func(s *state) { s.People.Forget(*h) })
+		}
 		a.signedOut(r) // there is nothing, or nothing more, to sign out
 		a.receipt(m.ID)
 		return
@@ -227,16 +230,15 @@ func (a *Agent) helloRefused(m *schemas.Refused) {
 // revoked forgets sessions, once for each revocation: a copy that a broker kept
 // must not sign out who has come since.
 func (a *Agent) revoked(m *schemas.Revoked) {
-	id := outbox.HexID(m.ID)
 	r := a.requests[m.ID]
 	asked := r != nil && r.entry.SignOut != nil
-	if slices.Contains(a.state.Revoked, id) {
+	if a.state.followed(m.ID) {
 		a.receipt(m.ID) // the last one was lost
 		return
 	}
 	_, stored := a.leave("the bridge has revoked it",
 		func(s *session) bool { return m.All && !asked || slices.Contains(m.Sessions, schemas.ID(s.ID)) },
-		func(st *state) { st.revoke(id) })
+		func(st *state) { st.follow(m.ID) })
 	if !stored {
 		return // it comes again
 	}

@@ -101,6 +101,16 @@ func TestRefusedSignOut(t *testing.T) {
 		if n := len(b.Heard(schemas.KindReceipt)); n != 2 {
 			t.Errorf("%d receipts", n)
 		}
+		c.restart()
+		out := b.Heard(schemas.KindSignOut)[0].Message.RequestID()
+		b.Set(func(b *agenttest.Bridge) {
+			b.Say(b.Refusal(out, schemas.UnknownSession))             // again
+			b.Say(b.Refusal(schemas.NewID(), schemas.UnknownSession)) // of nothing
+		})
+		time.Sleep(time.Second)
+		if n := len(b.Heard(schemas.KindReceipt)); n != 3 {
+			t.Errorf("%d receipts, want one more for the duplicate", n)
+		}
 	})
 }
 

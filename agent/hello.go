@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // hello is the introduction under way, if one is.
 type hello struct {
 	needed bool           // nothing can be asked before the bridge is introduced
-	wanted *schemas.KeyID // a kid to ask for; nothing waits for it
+	wanted *schemas.KeyID // a kid to ask for; alone, nothing waits for it
+	wants  time.Time      // when a kid was asked for last
 	asked  []asked        // the last hellos without an answer: a welcome must answer one of them
 	last   time.Time      // when the last was sent
 	tries  int            // of this introduction
@@ -40,8 +42,11 @@ const (
 	freeHellos = 3
 )
 
-// wantedTries is how often an unknown key is asked for.
-const wantedTries = 3
+// An unknown key is asked for at most once in wantedPause, and wantedTries times.
+const (
+	wantedPause = time.Minute
+	wantedTries = 3
+)
 
 // needHello makes all requests wait for an introduction.
 func (a *Agent) needHello(why string) {
@@ -55,12 +60,16 @@ func (a *Agent) needHello(why string) {
 
 // wantKey asks who has signed with a key, without making anything wait.
 func (a *Agent) wantKey(kid schemas.KeyID) {
-	if a.hello.needed || a.hello.wanted != nil {
-		return
+	h := &a.hello
+	switch {
+	case h.wanted != nil:
+	case h.needed:
+		h.wanted = &kid // the answer to the next hello bears a chain
+	default:
+		a.log.Info("asking the bridge for a key", "kid", kid)
+		h.wanted = &kid
+		h.begin(time.Now())
 	}
-	a.log.Info("asking the bridge for a key", "kid", kid)
-	a.hello.wanted = &kid
-	a.hello.begin(time.Now())
 }
 
 // begin makes a hello due now, or with backoff when there were many lately.
@@ -71,6 +80,9 @@ func (h *hello) begin(now time.Time) {
 	}
 	if h.heat >= freeHellos {
 		h.due = now.Add(backoff(h.heat-freeHellos, slowRepeat))
+	}
+	if again := h.wants.Add(wantedPause); !h.needed && h.due.Before(again) {
+		h.due = again
 	}
 }
 
@@ -114,16 +126,26 @@ func (a *Agent) stepHello(now time.Time) {
 	if len(h.asked) > maxAsked {
 		h.asked = h.asked[1:]
 	}
-	slowest := slowRepeat
-	if len(a.requests) > 0 {
-		slowest = lastRepeat
+	if h.wanted != nil {
+		h.wants = now
 	}
-	h.due = now.Add(backoff(h.tries, slowest))
+	h.due = now.Add(a.helloPause())
 	h.tries++
 	h.heat++
 	if err := a.say(m); err != nil {
 		a.log.Error("cannot introduce the device", "error", err)
 	}
+}
+
+// helloPause is how long the hello that is said now waits for its answer.
+func (a *Agent) helloPause() time.Duration {
+	switch {
+	case !a.hello.needed:
+		return wantedPause + rand.N(wantedPause/5)
+	case len(a.requests) > 0:
+		return backoff(a.hello.tries, lastRepeat)
+	}
+	return backoff(a.hello.tries, slowRepeat)
 }
 
 // answers reports whether a welcome, or a refusal, answers one of the last

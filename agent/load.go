@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +58,7 @@ func (a *Agent) over(e *outbox.Entry) bool {
 	if e.SignIn != nil {
 		return a.state.ended(e.ID) != nil
 	}
-	if slices.Contains(a.state.Revoked, outbox.HexID(e.ID)) {
+	if a.state.followed(e.ID) {
 		return true
 	}
 	a.state.drop(func(s *session) bool { return a.covers(e.SignOut, s) })

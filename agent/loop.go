@@ -181,6 +181,6 @@ func (a *Agent) lineChanged() {
 	now := time.Now()
 	a.hello.reconnected(now)
 	for _, r := range a.requests {
-		r.news(now)
+		r.reconnected(now)
 	}
 }

@@ -40,7 +40,9 @@ type request struct {
 	giveUp   time.Time // of a sign-in: when it ends without an answer
 	closing  bool      // expired: asking what became of it
 
-	answered bool      // a bridge has said pending since the last connection: nothing to repeat
+	answered bool      // a bridge has said pending: nothing to repeat before it closes
+	rung     bool      // a bridge has said pending in this life
+	once     bool      // to be said once, for a new connection, and not repeated
 	tries    int       // since the last news
 	setbacks int       // answers that told to repeat differently
 	stuck    bool      // to be repeated once the bridge is introduced
@@ -134,6 +136,13 @@ func (r *request) news(now time.Time) {
 	r.answered, r.stuck, r.tries, r.due = false, false, 0, now
 }
 
+// reconnected makes the request be said at once: once only where the phone is
+// known to ring.
+func (r *request) reconnected(now time.Time) {
+	r.once = r.rung && !r.closing && !r.entry.Withdrawn
+	r.news(now)
+}
+
 // setback notes an answer that told to put something right and repeat. It is
 // repeated at once the first time, and with backoff when that did not help.
 func (r *request) setback(now time.Time) {
@@ -158,6 +167,7 @@ func (r *request) tried(now time.Time) {
 		slowest = slowRepeat
 	}
 	r.sent = true
+	r.answered, r.once = r.once, false
 	r.due = now.Add(backoff(r.tries, slowest))
 	r.tries++
 }

@@ -135,8 +135,19 @@ func TestRepeatsAtOnceAfterAReconnection(t *testing.T) {
 				t.Fatalf("said %d times", more)
 			}
 		}
-		// The link goes down and up before the agent has looked.
+		// Once, also when the answer is lost: the phone is known to ring.
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = true })
 		n := len(b.Heard(schemas.KindSignIn))
+		c.Disconnected(nil)
+		time.Sleep(time.Second)
+		c.Connected()
+		time.Sleep(10 * time.Second)
+		if more := len(b.Heard(schemas.KindSignIn)) - n; more != 1 {
+			t.Errorf("said %d times to a deaf bridge", more)
+		}
+		b.Set(func(b *agenttest.Bridge) { b.Deaf = false })
+		// The link goes down and up before the agent has looked.
+		n = len(b.Heard(schemas.KindSignIn))
 		c.Disconnected(nil)
 		c.Connected()
 		time.Sleep(2 * agenttest.Travel)

@@ -111,6 +111,7 @@ func (a *Agent) disowning(id schemas.ID) bool {
 // signedOut ends a sign-out that the bridge has answered.
 func (a *Agent) signedOut(r *request) {
 	a.note("a sign-out", func(st *state) {
+		st.follow(r.entry.ID)
 		for _, id := range r.entry.SignOut.Sessions {
 			e := ended{ID: outbox.HexID(id), State: StateUnknown}
 			if known := st.ended(id); known != nil {

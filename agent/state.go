@@ -42,7 +42,7 @@ type state struct {
 	People     people.List    `json:"people"`
 	Sessions   []session      `json:"sessions,omitempty"`
 	Ended      []ended        `json:"ended,omitempty"`   // oldest first
-	Revoked    []outbox.HexID `json:"revoked,omitempty"` // revocations that have been followed, oldest first
+	Revoked    []outbox.HexID `json:"revoked,omitempty"` // revocations that were followed and sign-outs that are over, oldest first
 }
 
 // session is a person who is signed in.
@@ -147,9 +147,16 @@ func (s *state) end(e ended) {
 	}
 }
 
-// revoke remembers a revocation.
-func (s *state) revoke(id outbox.HexID) {
-	s.Revoked = append(s.Revoked, id)
+// followed reports whether a revocation, or the answer to a sign-out, has taken
+// its effect.
+func (s *state) followed(id schemas.ID) bool { return slices.Contains(s.Revoked, outbox.HexID(id)) }
+
+// follow remembers that.
+func (s *state) follow(id schemas.ID) {
+	if s.followed(id) {
+		return
+	}
+	s.Revoked = append(s.Revoked, outbox.HexID(id))
 	if len(s.Revoked) > maxRevoked {
 		s.Revoked = slices.Delete(s.Revoked, 0, 1)
 	}

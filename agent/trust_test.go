@@ -229,6 +229,32 @@ func TestRenewedCertificate(t *testing.T) {
 	})
 }
 
+// A short welcome of a bridge that is not known helps nobody: the next hello
+// asks for its chain.
+func TestShortWelcomeOfAStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := agenttest.NewBridge(t)
+		cert := b.CA.Device(agenttest.DeviceID)
+		c := newCar(t, b, func(cfg *agent.Config) {
+			cfg.Certificate = func() (*tls.Certificate, error) { return cert, nil }
+		})
+		time.Sleep(time.Second)
+		c.Disconnected(nil)
+		synctest.Wait()
+		cert = b.CA.Device(agenttest.DeviceID)
+		b.Set(func(b *agenttest.Bridge) { b.Cert = b.CA.Bridge("eu-2") }) // under the same welcome name
+		c.Connected()
+		time.Sleep(10 * time.Second)
+		if s := c.Status(); !s.Introduced {
+			t.Fatalf("not introduced after %d hellos", len(b.Heard(schemas.KindHello)))
+		}
+		if n := len(b.Heard(schemas.KindHello)); n != 3 {
+			t.Errorf("%d hellos", n)
+		}
+		c.wantState(c.signIn("anna@example.com"), agent.StateRinging)
+	})
+}
+
 func TestRefusedDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := agenttest.NewBridge(t)
