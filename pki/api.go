@@ -80,6 +80,8 @@ func (a *Authority) guarded(guard func(*http.Request) error, next http.HandlerFu
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := guard(r)
 		if err == nil {
+			a.calling.Lock()
+			defer a.calling.Unlock()
 			next(w, r)
 			return
 		}

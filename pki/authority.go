@@ -50,6 +50,10 @@ type Authority struct {
 	step         *authority.Authority
 	tls          ownCertificate
 
+	// calling is held while step-ca answers a guarded call: v0.30.2 appends to a
+	// slice that all calls share (provisioner.Audiences.All).
+	calling sync.Mutex
+
 	closing  sync.Once
 	closeErr error // written once, under closing
 }
