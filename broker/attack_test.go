@@ -492,6 +492,7 @@ func TestClientThatNeverAcknowledges(t *testing.T) {
 			if got := good.delivered(); got != fmt.Sprint(i) {
 				t.Fatalf("another client received %q, want %d", got, i)
 			}
+			synctest.Wait() // its acknowledgement has arrived, and makes room
 		}
 		if s := b.Broker().Stats(); s.Unacknowledged != sent-limit || s.Devices != 2 {
 			t.Errorf("stats %+v", s)
