@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
+	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -56,6 +58,7 @@ func mtlsProvider(t *testing.T, op *cibatest.Provider, config *tls.Config) *http
 	t.Helper()
 	mtls := httptest.NewUnstartedServer(op)
 	mtls.TLS = config
+	mtls.Config.ErrorLog = log.New(io.Discard, "", 0)
 	mtls.StartTLS()
 	t.Cleanup(mtls.Close)
 	op.MTLSBase = mtls.URL

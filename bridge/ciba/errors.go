@@ -9,7 +9,7 @@ import (
 )
 
 // A Code is an error code of a provider's answer (RFC 6749 section 5.2, CIBA
-// Core sections 11 and 13, RFC 9396, RFC 8707, RFC 9449). Unknown codes occur.
+// Core sections 11 and 13, RFC 7009, RFC 8707, RFC 9396, RFC 9449). Unknown codes occur.
 type Code string
 
 // The codes that this package knows.
@@ -26,6 +26,8 @@ const (
 	CodeAccessDenied                Code = "access_denied"
 	CodeTransactionFailed           Code = "transaction_failed"
 	CodeExpiredLoginHintToken       Code = "expired_login_hint_token"
+	CodeExpiredIDTokenHint          Code = "expired_id_token_hint"
+	CodeInvalidIDTokenHint          Code = "invalid_id_token_hint"
 	CodeUnknownUserID               Code = "unknown_user_id"
 	CodeMissingUserCode             Code = "missing_user_code"
 	CodeInvalidUserCode             Code = "invalid_user_code"
@@ -34,6 +36,7 @@ const (
 	CodeInvalidTarget               Code = "invalid_target"
 	CodeUseDPoPNonce                Code = "use_dpop_nonce"
 	CodeInvalidDPoPProof            Code = "invalid_dpop_proof"
+	CodeUnsupportedTokenType        Code = "unsupported_token_type"
 	CodeServerError                 Code = "server_error"
 	CodeTemporarilyUnavailable      Code = "temporarily_unavailable"
 )
@@ -52,7 +55,7 @@ var (
 	// ErrInvalidGrant: the provider does not know the auth_req_id, or it was
 	// redeemed before, or it belongs to another client.
 	ErrInvalidGrant = errors.New("ciba: invalid grant")
-	// ErrUnknownUser: the hint names nobody, or its token has expired.
+	// ErrUnknownUser: the hint names nobody, or is a token that is no longer good.
 	ErrUnknownUser = errors.New("ciba: unknown user")
 	// ErrInvalidBindingMessage: the provider does not show this message.
 	ErrInvalidBindingMessage = errors.New("ciba: invalid binding message")
@@ -88,7 +91,7 @@ var (
 // in length and free of control characters, and deserve no further trust.
 type Error struct {
 	// Endpoint is the request that failed: "backchannel authentication",
-	// "token", "discovery" or "key set", or "notification" for what the provider
+	// "token", "revocation", "discovery" or "key set", or "notification" for what the provider
 	// pushed.
 	Endpoint string
 	// Code is empty if the answer carried none, as with a bare 503.
@@ -166,6 +169,8 @@ var classesOf = map[Code][]error{
 	CodeInvalidGrant:                {ErrInvalidGrant},
 	CodeUnknownUserID:               {ErrUnknownUser},
 	CodeExpiredLoginHintToken:       {ErrUnknownUser},
+	CodeExpiredIDTokenHint:          {ErrUnknownUser},
+	CodeInvalidIDTokenHint:          {ErrUnknownUser},
 	CodeInvalidBindingMessage:       {ErrInvalidBindingMessage},
 	CodeMissingUserCode:             {ErrUserCode},
 	CodeInvalidUserCode:             {ErrUserCode},
@@ -177,6 +182,7 @@ var classesOf = map[Code][]error{
 	CodeInvalidTarget:               {ErrInvalidRequest},
 	CodeInvalidAuthorizationDetails: {ErrInvalidRequest},
 	CodeInvalidDPoPProof:            {ErrInvalidRequest},
+	CodeUnsupportedTokenType:        {ErrInvalidRequest},
 	CodeUseDPoPNonce:                {ErrUseDPoPNonce},
 	CodeServerError:                 {ErrUnavailable},
 	CodeTemporarilyUnavailable:      {ErrUnavailable},

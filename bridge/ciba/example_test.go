@@ -128,6 +128,49 @@ func ExamplePrivateKeyJWT() {
 	// Output: private_key_jwt
 }
 
+// Tokens are renewed without the person, and given up when they leave.
+func ExampleClient_Refresh() {
+	op := &cibatest.Provider{Interval: time.Second, AutoApprove: time.Millisecond, RefreshTokens: true, RotateRefreshTokens: true}
+	client, err := ciba.New(ciba.Config{
+		Issuer:     op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       ciba.ClientSecretBasic(cibatest.ClientSecret),
+		HTTPClient: op.Client(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	ack, err := client.RequestAuthentication(ctx, ciba.AuthenticationRequest{Scope: []string{"openid", "offline_access"}, LoginHint: "anna"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tokens, err := client.Wait(ctx, ack, ciba.Expect{Subject: "anna"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tokens, err = client.Refresh(ctx, ciba.RefreshRequest{
+		RefreshToken: tokens.RefreshToken, // from now on the one in the result
+		Expect:       ciba.Expect{Subject: tokens.IDToken.Subject},
+	})
+	switch {
+	case errors.Is(err, ciba.ErrInterrupted), errors.Is(err, ciba.ErrInvalidGrant):
+		fmt.Println("sign in anew")
+		return
+	case err != nil:
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("fresh tokens for", tokens.IDToken.Subject)
+	fmt.Println(client.Revoke(ctx, tokens.RefreshToken, ciba.HintRefreshToken))
+	// Output:
+	// fresh tokens for anna
+	// <nil>
+}
+
 // The certificate is asked for anew before each request, so its successor can
 // take over at any time.
 func ExampleTLSClientAuth() {

@@ -153,6 +153,8 @@ func hostileAckCodes() []hostile {
 		ackCode("invalid_authorization_details", 400, ciba.ErrInvalidRequest),
 		ackCode("expired_login_hint_token", 400, ciba.ErrUnknownUser),
 		ackCode("unknown_user_id", 400, ciba.ErrUnknownUser),
+		ackCode("expired_id_token_hint", 400, ciba.ErrUnknownUser),
+		ackCode("invalid_id_token_hint", 400, ciba.ErrUnknownUser),
 		ackCode("unauthorized_client", 400, ciba.ErrInvalidClient),
 		ackCode("invalid_client", 401, ciba.ErrInvalidClient),
 		ackCode("missing_user_code", 400, ciba.ErrUserCode),

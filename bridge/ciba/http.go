@@ -33,6 +33,7 @@ const (
 const (
 	endpointAuthenticate = "backchannel authentication"
 	endpointToken        = "token"
+	endpointRevocation   = "revocation"
 	endpointDiscovery    = "discovery"
 	endpointKeys         = "key set"
 )
@@ -82,19 +83,25 @@ type exchange struct {
 // post makes a request that proves who the client is, and returns the object of
 // a successful answer.
 func (c *Client) post(ctx context.Context, x exchange) (object, *answer, error) {
-	if x.header == nil {
-		x.header = http.Header{}
-	}
-	x.limit = maxAnswer
-	if err := c.auth.Authenticate(c.identity, x.form, x.header); err != nil {
-		return nil, nil, &transportError{endpoint: x.endpoint, unsent: true, err: err}
-	}
-	a, err := c.do(ctx, x)
+	a, err := c.send(ctx, x)
 	if err != nil {
 		return nil, nil, err
 	}
 	o, err := a.object()
 	return o, a, err
+}
+
+// send makes a request that proves who the client is. The error, if any, is a
+// transportError.
+func (c *Client) send(ctx context.Context, x exchange) (*answer, error) {
+	if x.header == nil {
+		x.header = http.Header{}
+	}
+	x.limit = maxAnswer
+	if err := c.auth.Authenticate(c.identity, x.form, x.header); err != nil {
+		return nil, &transportError{endpoint: x.endpoint, unsent: true, err: err}
+	}
+	return c.do(ctx, x)
 }
 
 // do makes one request and reads its answer. The error, if any, is a

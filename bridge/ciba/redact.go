@@ -25,6 +25,15 @@ func (a Acknowledgement) Format(f fmt.State, _ rune) {
 func (TokenRequest) Format(f fmt.State, _ rune) { redact(f, "TokenRequest") }
 
 // Format implements [fmt.Formatter]; it writes no part of the value.
+func (RefreshRequest) Format(f fmt.State, _ rune) { redact(f, "RefreshRequest") }
+
+// Format implements [fmt.Formatter]; it writes no part of the value.
+func (SignIn) Format(f fmt.State, _ rune) { redact(f, "SignIn") }
+
+// Format implements [fmt.Formatter]; it writes no key.
+func (*NotificationTokens) Format(f fmt.State, _ rune) { redact(f, "NotificationTokens") }
+
+// Format implements [fmt.Formatter]; it writes no part of the value.
 func (Tokens) Format(f fmt.State, _ rune) { redact(f, "Tokens") }
 
 // Format implements [fmt.Formatter]; it writes no part of the value.
@@ -40,6 +49,9 @@ func (secretBasic) Format(f fmt.State, _ rune) { redact(f, "ClientSecretBasic") 
 func (secretPost) Format(f fmt.State, _ rune) { redact(f, "ClientSecretPost") }
 
 // Format implements [fmt.Formatter]; it writes no key.
+func (RequestSigning) Format(f fmt.State, _ rune) { redact(f, "RequestSigning") }
+
+// Format implements [fmt.Formatter]; it writes no key.
 func (PrivateKey) Format(f fmt.State, _ rune) { redact(f, "PrivateKey") }
 
 // LogValue implements [slog.LogValuer].
@@ -52,6 +64,15 @@ func (a Acknowledgement) LogValue() slog.Value { return logValue(a) }
 func (r TokenRequest) LogValue() slog.Value { return logValue(r) }
 
 // LogValue implements [slog.LogValuer].
+func (r RefreshRequest) LogValue() slog.Value { return logValue(r) }
+
+// LogValue implements [slog.LogValuer].
+func (s SignIn) LogValue() slog.Value { return logValue(s) }
+
+// LogValue implements [slog.LogValuer].
+func (n *NotificationTokens) LogValue() slog.Value { return logValue(n) }
+
+// LogValue implements [slog.LogValuer].
 func (t Tokens) LogValue() slog.Value { return logValue(t) }
 
 // LogValue implements [slog.LogValuer].
@@ -59,6 +80,9 @@ func (t IDToken) LogValue() slog.Value { return logValue(t) }
 
 // LogValue implements [slog.LogValuer].
 func (e Expect) LogValue() slog.Value { return logValue(e) }
+
+// LogValue implements [slog.LogValuer].
+func (s RequestSigning) LogValue() slog.Value { return logValue(s) }
 
 // LogValue implements [slog.LogValuer].
 func (k PrivateKey) LogValue() slog.Value { return logValue(k) }

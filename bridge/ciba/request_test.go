@@ -244,6 +244,10 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		ciba.Acknowledgement{AuthReqID: secret},
 		ciba.TokenRequest{AuthReqID: secret, Expect: ciba.Expect{AccessToken: secret}, DPoPProof: secret},
 		ciba.Expect{Subject: secret, RefreshToken: secret},
+		ciba.RefreshRequest{RefreshToken: secret, DPoPProof: secret},
+		ciba.SignIn{AuthReqID: secret, Expect: ciba.Expect{Subject: secret}},
+		must(ciba.NewNotificationTokens([]byte(strings.Repeat(secret, 5)))),
+		ciba.RequestSigning{Key: ciba.PrivateKey{KeyID: secret}},
 		ciba.Tokens{AccessToken: secret, RefreshToken: secret, IDToken: id}, id, *id,
 	}
 	var log strings.Builder

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -56,7 +55,7 @@ type Tokens struct {
 	// there is none. ParseAuthorizationDetails reads it, and has already found it
 	// well-formed.
 	AuthorizationDetails json.RawMessage
-	// IDToken says who agreed.
+	// IDToken says who agreed. It is nil only after a Refresh without one.
 	IDToken *IDToken
 	// DPoPNonce is the nonce for the next DPoP proof; "" if there is none.
 	DPoPNonce string
@@ -90,10 +89,8 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 		endpoint: endpointToken,
 		url:      m.endpoint(c.mutualTLS, m.TokenEndpoint, func(e *EndpointAliases) string { return e.TokenEndpoint }),
 		form:     url.Values{"grant_type": {GrantType}, "auth_req_id": {req.AuthReqID}},
+		header:   proofHeader(req.DPoPProof),
 		timeout:  tokenTimeout,
-	}
-	if req.DPoPProof != "" {
-		x.header = http.Header{"Dpop": {req.DPoPProof}}
 	}
 	o, a, err := c.post(ctx, x)
 	if err != nil {

@@ -76,6 +76,11 @@ type Provider struct {
 	OnRequest func(Request)
 	// RefreshTokens adds a refresh token to each token response.
 	RefreshTokens bool
+	// RotateRefreshTokens replaces a refresh token when it is used. To use the old
+	// one again revokes all that came of its sign-in.
+	RotateRefreshTokens bool
+	// RefreshWithoutIDToken leaves the ID token out of refreshed tokens.
+	RefreshWithoutIDToken bool
 
 	// LongPoll holds token requests until there is a decision, at most this long.
 	LongPoll time.Duration
@@ -85,9 +90,9 @@ type Provider struct {
 	// RepeatTokens redeems an auth_req_id as often as it is asked to.
 	RepeatTokens bool
 
-	// Discovery, Keys, Backchannel and Token replace answers of these endpoints;
-	// nil replaces none.
-	Discovery, Keys, Backchannel, Token Script
+	// Discovery, Keys, Backchannel, Token and Revocation replace answers of these
+	// endpoints; nil replaces none.
+	Discovery, Keys, Backchannel, Token, Revocation Script
 
 	// EditMetadata, EditKeys, EditAck and EditTokens change JSON objects before
 	// they are sent; nil changes nothing.
@@ -107,12 +112,13 @@ type Provider struct {
 	jtis     map[string]bool // of the client's assertions
 	stats    Stats
 	replies  []int
+	refresh  map[string]*refreshToken
 }
 
 // Stats count what the provider saw.
 type Stats struct {
-	// Discovery, Keys, Backchannel and Token count requests.
-	Discovery, Keys, Backchannel, Token int
+	// Discovery, Keys, Backchannel, Token and Revocation count requests.
+	Discovery, Keys, Backchannel, Token, Revocation int
 	// Rang counts the authentication requests that were accepted.
 	Rang int
 	// Early counts token requests that came before the interval had passed since
@@ -122,8 +128,8 @@ type Stats struct {
 	// AfterEnd counts token requests for an auth_req_id that had already been
 	// answered with tokens or a final error.
 	AfterEnd int
-	// Redeemed counts token responses.
-	Redeemed int
+	// Redeemed counts token responses, Refreshed those to refresh tokens.
+	Redeemed, Refreshed int
 }
 
 // Stats returns the counts so far.
@@ -148,6 +154,7 @@ func (p *Provider) routes() {
 	p.mux.Handle("GET "+base+"/.well-known/openid-configuration", p.scripted(p.Discovery, &p.stats.Discovery, p.serveDiscovery))
 	p.mux.Handle("GET "+base+"/jwks", p.scripted(p.Keys, &p.stats.Keys, p.serveKeys))
 	p.mux.Handle("POST "+base+"/bc-authorize", p.scripted(p.Backchannel, &p.stats.Backchannel, p.serveBackchannel))
+	p.mux.Handle("POST "+base+"/revoke", p.scripted(p.Revocation, &p.stats.Revocation, p.serveRevocation))
 	p.mux.Handle("POST "+base+"/token", p.scripted(p.Token, &p.stats.Token, p.serveToken))
 }
 
@@ -184,8 +191,9 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint":                      base + "/token",
 		"backchannel_authentication_endpoint": base + "/bc-authorize",
 		"jwks_uri":                            base + "/jwks",
+		"revocation_endpoint":                 base + "/revoke",
 		"backchannel_token_delivery_modes_supported": []string{orElse(p.Delivery, "poll")},
-		"grant_types_supported":                      []string{"urn:openid:params:grant-type:ciba"},
+		"grant_types_supported":                      []string{"urn:openid:params:grant-type:ciba", "refresh_token"},
 		"id_token_signing_alg_values_supported":      []string{p.algorithm()},
 		"token_endpoint_auth_methods_supported":      []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
 	}
@@ -199,6 +207,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		m["mtls_endpoint_aliases"] = map[string]any{
 			"token_endpoint":                      p.MTLSBase + "/token",
 			"backchannel_authentication_endpoint": p.MTLSBase + "/bc-authorize",
+			"revocation_endpoint":                 p.MTLSBase + "/revoke",
 		}
 	}
 	edit(p.EditMetadata, m)

@@ -11,6 +11,10 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	if !p.authenticated(w, r) {
 		return
 	}
+	if r.PostForm.Get("grant_type") == "refresh_token" {
+		p.serveRefresh(w, r.PostForm)
+		return
+	}
 	if r.PostForm.Get("grant_type") != "urn:openid:params:grant-type:ciba" {
 		replyError(w, http.StatusBadRequest, "unsupported_grant_type")
 		return
@@ -124,7 +128,7 @@ func (p *Provider) tokens(r Request) map[string]any {
 		"scope":        r.Scope,
 	}
 	if p.RefreshTokens {
-		refresh = rand.Text() + rand.Text()
+		refresh = p.issueRefresh(&grant{request: r})
 		m["refresh_token"] = refresh
 	}
 	m["id_token"] = p.idToken(r, access, refresh)
