@@ -36,6 +36,31 @@
 //		// store poll; ask again at poll.Due
 //	}
 //
+// # Delivery
+//
+// A client is registered for one way to learn of the decision ([DeliveryMode]).
+// With ping the provider says when to ask, and with push it brings the tokens;
+// a [NotificationHandler] takes both in, on any replica, as the only state is
+// the caller's own. [NotificationTokens] mint the secrets that the provider
+// proves itself with. Pings get lost, so a [NewPingPoll] asks now and then
+// without one.
+//
+//	poll, push or ping  one request, Config.Delivery
+//	pending             Poll, NewPoll or NewPingPoll
+//	ping came           Poll.AfterPing, then RequestToken
+//	push came           NotificationConfig.Pushed has the verified tokens
+//	later               Client.Refresh, Client.Revoke
+//
+// # Who is the client, and what is asked
+//
+// Clients prove themselves with a secret ([ClientSecretBasic],
+// [ClientSecretPost]), a key ([PrivateKeyJWT]) or a certificate ([TLSClientAuth],
+// [SelfSignedTLSClientAuth], with [Config].Certificate). Keys are
+// [crypto.Signer]s and may be in hardware. [RequestSigning] signs authentication
+// requests as a whole. What they ask for beyond a scope goes into
+// AuthorizationDetails, Resource, Audience and RequestContext of an
+// [AuthenticationRequest]. [Config].FAPI holds a client to FAPI-CIBA.
+//
 // # What is checked
 //
 // Tokens are never returned unverified: the ID token's signature (asymmetric
