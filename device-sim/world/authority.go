@@ -30,6 +30,9 @@ func (w *World) startAuthority() error {
 	}
 	w.roots = w.authority.Roots()
 	w.begin("authority", func(ctx context.Context) error { return w.authority.Run(ctx, l) })
+	if !w.remove { // somebody may want to revoke a device
+		w.begin("authority's administration", func(ctx context.Context) error { return w.authority.RunAdmin(ctx, w.path("authority")) })
+	}
 	return nil
 }
 

@@ -57,7 +57,10 @@ func (w *World) build(ctx context.Context) error {
 	for _, c := range w.cars {
 		w.begin(c.who(), c.run)
 	}
-	return w.Await(wait, w.carsWelcomed)
+	if err := w.Await(wait, w.carsWelcomed); err != nil {
+		return err
+	}
+	return w.writeGuide(addresses)
 }
 
 // startAll starts side by side what can: everybody but the authority. Who is

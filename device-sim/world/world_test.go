@@ -3,7 +3,11 @@ package world_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +19,9 @@ import (
 	"github.com/carillon-iot/carillon/agent"
 	"github.com/carillon-iot/carillon/device-sim/phone"
 	"github.com/carillon-iot/carillon/device-sim/world"
+	"github.com/carillon-iot/carillon/pki"
+	"github.com/carillon-iot/carillon/pki/enroll"
+	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
 func TestMain(m *testing.M) {
@@ -97,6 +104,7 @@ func TestInterruptedStart(t *testing.T) {
 func TestDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kept")
 	w := start(t, world.Config{Dir: dir})
+	testGuide(t, dir)
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
@@ -105,6 +113,50 @@ func TestDir(t *testing.T) {
 	}
 	if _, err := world.Start(t.Context(), world.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a second world in the same directory: error %v", err)
+	}
+}
+
+// testGuide takes part in a world with nothing but what world.json says.
+func testGuide(t *testing.T, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "world.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g struct{ Authority, Fingerprint, Root, Directory, Broker, Settings, Issuer string }
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	root, err := (&enroll.Client{URL: g.Authority}).Root(t.Context(), g.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := pki.ReadRoot(g.Directory)
+	if err != nil || !kept.Equal(root) {
+		t.Errorf("the directory's root is another: %v", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	for _, url := range []string{g.Issuer + "/.well-known/openid-configuration", g.Settings} {
+		hc := &http.Client{Transport: &http.Transport{TLSClientConfig: mtls.ClientConfig(roots, nil, "127.0.0.1"), DisableKeepAlives: true}}
+		answer, err := hc.Get(url)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		answer.Body.Close()
+	}
+	if c, err := net.Dial("tcp", g.Broker); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	admin, err := pki.Connect(t.Context(), g.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := admin.List(t.Context(), pki.Filter{}); err != nil || len(list) == 0 {
+		t.Errorf("the authority lists %d certificates, error %v", len(list), err)
 	}
 }
 
