@@ -389,3 +389,22 @@ func TestBackup(t *testing.T) {
 		t.Errorf("the copy has %+v, %t, %v", r, ok, err)
 	}
 }
+
+// A store that was closed is one file again: SQLite has written its log back,
+// and whoever copies the file has everything.
+func TestClosedStoreIsOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.db")
+	s := open(t, path, keyring(t, 1))
+	st := start(s, "d1", "anna")
+	begin(t, s, st)
+	if _, known, err := s.Find(ctx, st.Key); err != nil || !known {
+		t.Fatalf("known %v, error %v", known, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(path + "-*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("beside it there are %q, error %v", left, err)
+	}
+}

@@ -55,6 +55,7 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	defer close(s.stopped)
 	t := &tx{conn: s.conn, prepared: make(map[string]*sql.Stmt)}
+	defer t.close()
 	for !s.isClosed() {
 		select {
 		case w := <-s.writes:
@@ -116,6 +117,14 @@ func (s *Store) gather(first *write) []*write {
 type tx struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+}
+
+// close lets go of the statements, without which SQLite would not write the log
+// back into the file when the connection closes.
+func (t *tx) close() {
+	for _, p := range t.prepared {
+		_ = p.Close()
+	}
 }
 
 // commit makes a batch durable in one transaction. If anything fails, each
