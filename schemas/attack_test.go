@@ -74,7 +74,8 @@ func TestEveryTopicCounts(t *testing.T) {
 func TestEverySealedBitCounts(t *testing.T) {
 	sealing := loadSealing(t)
 	for _, v := range load[sealedFile](t, "sealed.json").Vectors {
-		for i := range len(v.Sealed) * 8 {
+		step := len(v.Sealed)/500*2 + 1 // of the long ones not every bit, but bits of every place in a byte
+		for i := 0; i < len(v.Sealed)*8; i += step {
 			// X25519 ignores the highest bit of a public key (RFC 7748 section 5),
 			// but HPKE derives the key from its bytes too.
 			data := bytes.Clone(v.Sealed)

@@ -58,7 +58,7 @@ func TestCDDLMatchesVectors(t *testing.T) {
 var beyondCDDL = []string{
 	"cancel-id-zero", "sign-in-response-key-zero", "sign-in-person-zero", "hello-seen-zero", "hello-wanted-zero", "welcome-name-zero",
 	"welcome-sealing-key-zero", "renew-session-zero", "sign-out-sessions-zero", "hello-versions-reversed", "confirm-off-curve",
-	"proof-signatures-odd", "prove-numbers-overflow", "grant-ek-zero", "grant-plaintext-person-zero", "private-kid-of-another-key",
+	"proof-signatures-odd", "proof-numbers-overflow", "prove-numbers-overflow", "grant-ek-zero", "grant-plaintext-person-zero", "private-kid-of-another-key",
 	"sign-in-person-and-hint", "sign-in-person-and-hint-and-purpose", "sign-in-purpose-alone", "chain-kid-of-another", "chain-kid-of-issuer", "chain-reversed",
 }
 

@@ -52,7 +52,7 @@ func (c *ConfirmKey) Public() (crypto.PublicKey, error) {
 			return nil, failf(ClassLimit, "req_cnf", "not a point on P-256")
 		}
 		return pub, nil
-	case k.Type == cose.KeyTypeOKP && k.Curve == cose.CurveEd25519 && len(k.X) == 32 && len(k.Y) == 0:
+	case k.Type == cose.KeyTypeOKP && k.Curve == cose.CurveEd25519 && len(k.X) == 32 && k.Y == nil:
 		return ed25519.PublicKey(k.X), nil
 	}
 	return nil, failf(ClassLimit, "req_cnf", "want a COSE_Key on P-256 (uncompressed) or Ed25519")

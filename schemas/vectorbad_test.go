@@ -130,23 +130,12 @@ func (g *generator) badFrames(l *badList) {
 	l.add("signature-empty", "limit", "", arr(prot, amap(), pay, bstr(nil)))
 	l.add("signature-half", "limit", "r without s", arr(prot, amap(), pay, bstr(sig[:32])))
 
-	l.add("too-large-up", "too-large", "8,193 bytes", g.padded(l.topic, "device-1", schemas.MaxUp+1))
+	l.add("too-large-up", "too-large", "8,193 bytes: hello-8192 with a number that takes one more", g.sign(envelope{"device-1-large", l.topic,
+		g.chained("device-1-large").encode(), amap(), helloPayload().with(-14, bstr(welcomeName[:])).with(-13, arr(num(1), num(24))).encode()}))
 	l.topic = schemas.DownTopic(device1).String()
-	l.add("too-large-down", "too-large", "16,385 bytes", g.padded(l.topic, "bridge-1", schemas.MaxDown+1))
+	l.add("too-large-down", "too-large", "16,385 bytes: granted-16384 with one more", g.sign(envelope{"bridge-1", l.topic,
+		g.header("bridge-1").encode(), amap(), entries{}.with(-1, num(13)).with(7, id8(2)).with(-3, bstr(junkGrant(16283))).encode()}))
 	l.topic = schemas.UpTopic(device1).String()
-}
-
-// padded is a message whose sealed part makes it size bytes long.
-func (g *generator) padded(topic, signer string, size int) item {
-	payload := entries{}.with(-1, num(13)).with(7, id8(2))
-	if signer == "device-1" {
-		payload = signInPayload()
-	}
-	make := func(n int) item {
-		p := payload.with(-3, bstr(make([]byte, n))).encode()
-		return g.sign(envelope{signer, topic, g.header(signer).encode(), amap(), p})
-	}
-	return make(size - len(make(4096)) + 4096)
 }
 
 // badHeaders breaks the protected header of a message without a chain.

@@ -2,6 +2,13 @@ package schemas_test
 
 import "strings"
 
+func pendingPayload() entries {
+	return entries{}.with(-1, num(12)).with(7, id8(2)).with(2, num(120))
+}
+
+// revokedPayload does not say yet what is revoked.
+func revokedPayload() entries { return entries{}.with(-1, num(16)).with(7, id8(4)) }
+
 func (l *badPayload) welcome() {
 	l.prefix, l.chain = "welcome-", true
 	base := welcomePayload()
@@ -25,7 +32,7 @@ func (l *badPayload) welcome() {
 }
 
 func (l *badPayload) answers() {
-	pending := entries{}.with(-1, num(12)).with(7, id8(2)).with(2, num(120))
+	pending := pendingPayload()
 	l.prefix = "pending-"
 	l.add("expires-missing", "missing", "", pending.without(2).encode())
 	l.field(pending, 2, "expires-zero", "missing", "", num(0))
@@ -58,7 +65,7 @@ func (l *badPayload) answers() {
 	l.field(refused, -12, "retry-null", "wrong-type", "", cborNull)
 	l.field(refused, 31, "description", "unknown-key", "OAuth error_description", tstr("no"))
 
-	revoked := entries{}.with(-1, num(16)).with(7, id8(4))
+	revoked := revokedPayload()
 	l.prefix = "revoked-"
 	l.add("what-missing", "missing", "", revoked.encode())
 	l.add("both", "conflict", "", revoked.with(-18, arr(id8(2))).with(-19, cborTrue).encode())

@@ -80,8 +80,8 @@ func (l *badPayload) structure() {
 	l.field(base, -1, "type-simple", "wrong-type", "simple value 3", item{0xe3})
 	l.field(base, -1, "type-long", "not-canonical", "18 03", longHead(0, 3))
 	l.add("order", "not-canonical", "type first: 20 sorts behind 07", amap(num(-1), num(3), num(7), id8(2)))
-	l.field(base, -1, "is-pending", "wrong-way", "a down message on an up topic", num(12))
-	l.field(base, -1, "is-revoked", "wrong-way", "the same", num(16))
+	l.add("is-pending", "wrong-way", "a down message on an up topic", pendingPayload().encode())
+	l.add("is-revoked", "wrong-way", "the same", revokedPayload().with(-19, cborTrue).encode())
 	l.way = schemas.Down
 	l.add("down", "wrong-way", "an up message on a down topic", good)
 	l.add("sign-in-down", "wrong-way", "a sign-in on a down topic", signInPayload().encode())
@@ -125,6 +125,7 @@ func (l *badPayload) encoding() {
 	l.field(base, 6, "time-tag", "tag", "tag 1", cat(item{0xc1}, num(issued)))
 	l.field(base, 6, "time-bignum", "tag", "tag 2", cat(item{0xc2}, bstr(num(issued)[1:])))
 	l.field(base, -2, "too-deep", "too-deep", "five levels", arr(arr(arr(arr(num(1))))))
+	l.field(base, -2, "four-levels", "wrong-type", "four levels are not too deep, but no message has them", arr(arr(arr(num(1)))))
 	l.add("too-many-keys", "too-deep", "seventeen", func() item {
 		var more []item
 		for i := range 10 {

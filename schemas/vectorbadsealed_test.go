@@ -182,6 +182,7 @@ func (l *badSealed) privates() {
 	plain("hint-control", "limit", "", hint.with(-27, tstr("anna@example.com\x00")).encode())
 	plain("hint-not-utf8", "malformed", "", hint.with(-27, tstr("anna\xe9@example.com")).encode())
 	plain("hint-token-long", "limit", "3,073 bytes", entries{}.with(-28, tstr(strings.Repeat("a", 3073))).encode())
+	plain("id-token-long", "limit", "3,073 bytes", entries{}.with(-29, tstr(strings.Repeat("a", 3073))).encode())
 	plain("purpose-long", "limit", "129 bytes", hint.with(-30, tstr(strings.Repeat("a", 129))).encode())
 	plain("unknown-key", "unknown-key", "-33", hint.with(-33, num(1)).encode())
 	plain("person", "unknown-key", "a handle stands in the sign-in itself", hint.with(-2, bstr(seed("x")[:8])).encode())

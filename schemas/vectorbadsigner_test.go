@@ -103,30 +103,3 @@ func (g *generator) badTimes() []badVector {
 	add("sign-out-future", "61 seconds", issued-61, signOut)
 	return l.out
 }
-
-// badSenders verify, but the chain or the identity in it is not what the
-// topic asks for.
-func (g *generator) badSenders() []badVector {
-	l := &badList{stage: "identity"}
-	add := func(name, comment, signer string, topic schemas.Topic, protected, payload entries) {
-		l.topic, l.cert = topic.String(), signer
-		l.add(name, "", comment, g.sign(envelope{signer, l.topic, protected.encode(), amap(), payload.encode()}))
-		l.out[len(l.out)-1].Now = issued
-	}
-	up, down := schemas.UpTopic(device1), schemas.DownTopic(device1)
-	add("hello-of-a-stranger", "the chain does not lead to the root", "stranger-device", up,
-		g.header("stranger-device").with(33, bstr(g.keys.signing["stranger-device"].cert.Raw)), helloPayload())
-	add("hello-of-another-device", "the certificate is device 2's", "device-2", up, g.chained("device-2"), helloPayload())
-	add("hello-of-a-bridge", "the certificate is a bridge's", "bridge-1", up, g.chained("bridge-1"), helloPayload())
-	add("hello-without-issuer", "the intermediate is missing", "device-1", up,
-		g.header("device-1").with(33, bstr(g.keys.signing["device-1"].cert.Raw)), helloPayload())
-	add("welcome-of-a-stranger", "the chain does not lead to the root", "stranger-bridge", down,
-		g.header("stranger-bridge").with(33, bstr(g.keys.signing["stranger-bridge"].cert.Raw)), welcomePayload())
-	add("welcome-of-the-device", "the certificate is a device's", "device-1", down, g.chained("device-1"), welcomePayload())
-	add("welcome-of-an-authority", "the certificate is the intermediate's and names no bridge", "intermediate", down,
-		g.header("intermediate").with(33, bstr(g.keys.signing["intermediate"].cert.Raw)), welcomePayload())
-	add("welcome-after-its-certificate", "issued, by its own iat, after the bridge's certificate ended", "bridge-1", down,
-		g.chained("bridge-1"), welcomePayload().with(6, num(2100000000)))
-	l.out[len(l.out)-1].Now = 2100000000
-	return l.out
-}

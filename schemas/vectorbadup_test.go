@@ -18,7 +18,7 @@ func (l *badPayload) signIn() {
 	l.field(base, 9, "scope-empty", "missing", "", tstr(""))
 	l.field(base, -6, "device-zero", "missing", "", num(0))
 	l.field(base, -9, "response-key-zero", "missing", "", bstr(make([]byte, 32)))
-	l.field(base, -2, "person-zero", "not-canonical", "said by absence", zero8)
+	l.field(base.with(-3, bstr(goodPrivate().seal())), -2, "person-zero", "not-canonical", "said by absence, beside a sealed part", zero8)
 	l.field(base, -3, "sealed-empty", "not-canonical", "said by absence", bstr(nil))
 	l.field(base, -4, "expiry-zero", "not-canonical", "said by absence", num(0))
 	l.field(base, -5, "acr-empty", "not-canonical", "said by absence", tstr(""))
@@ -83,6 +83,8 @@ func (l *badPayload) confirm() {
 	add("crv-missing", "missing", "", ec.without(-1).encode())
 	add("x-missing", "missing", "", okp.without(-2).encode())
 	add("y-missing", "missing", "", ec.without(-3).encode())
+	add("x-empty", "limit", "a byte string of fixed length that is empty", ec.with(-2, bstr(nil)).encode())
+	add("y-empty", "limit", "the same", ec.with(-3, bstr(nil)).encode())
 	add("kty-text", "wrong-type", "", ec.with(1, tstr("EC2")).encode())
 	add("y-sign", "wrong-type", "a compressed point", ec.with(-3, cborTrue).encode())
 	add("kty-symmetric", "limit", "4", ec.with(1, num(4)).encode())
@@ -90,6 +92,7 @@ func (l *badPayload) confirm() {
 	add("crv-of-other-kty", "limit", "EC2 with Ed25519", ec.with(-1, num(6)).encode())
 	add("crv-x25519", "limit", "a key that cannot sign", okp.with(-1, num(4)).encode())
 	add("okp-with-y", "limit", "", okp.with(-3, y).encode())
+	add("okp-with-empty-y", "limit", "", okp.with(-3, bstr(nil)).encode())
 	add("x-short", "limit", "31 bytes", ec.with(-2, bstr(point.X[:31])).encode())
 	add("x-long", "limit", "a leading zero", ec.with(-2, bstr(cat(item{0}, point.X))).encode())
 	add("off-curve", "limit", "x and y are those of no point", ec.with(-3, x).encode())
@@ -143,6 +146,7 @@ func (l *badPayload) otherUps() {
 	l.field(proof, -24, "signatures-array", "wrong-type", "", arr(bstr(make([]byte, 64))))
 	l.field(proof, -22, "first-zero", "not-canonical", "said by absence", num(0))
 	l.field(proof, -22, "first-large", "limit", "65,536", num(65536))
+	l.add("numbers-overflow", "limit", "65,535 and one more", proof.with(-22, num(65535)).with(-24, bstr(make([]byte, 128))).encode())
 	l.field(proof, 6, "time", "unknown-key", "a proof has no iat of its own", num(issued))
 
 	l.prefix = "receipt-"

@@ -88,6 +88,22 @@ type sealedVector struct {
 	Diagnostic    string // of the plaintext
 }
 
+type senderFile struct {
+	Comment string
+	Vectors []senderVector
+}
+
+// A senderVector is a hello or a welcome whose sender is trusted.
+type senderVector struct {
+	Name, Comment string
+	Topic         string
+	Certificate   string     // entry of keys.json
+	Now           uint64     // by the receiver's clock
+	Message       hexBytes   // what MQTT carries
+	Peers         []hexBytes `json:",omitempty"` // kids of those peers of a welcome that are accepted
+	Diagnostic    string
+}
+
 type badFile struct {
 	Comment string
 	Vectors []badVector
@@ -100,7 +116,7 @@ type badVector struct {
 	Class         string   // "" at stage identity
 	Topic         string   // on which it arrives; of a sealed part, that of its message
 	Certificate   string   `json:",omitempty"` // verify, fresh, identity: entry of keys.json
-	Now           uint64   `json:",omitempty"` // fresh: the bridge's clock
+	Now           uint64   `json:",omitempty"` // fresh, identity: the receiver's clock
 	As            string   `json:",omitempty"` // open: private or grant
 	Key           string   `json:",omitempty"` // open: entry of keys.json
 	ID            hexBytes `json:",omitempty"` // open

@@ -30,6 +30,7 @@ func TestVectorsAreCurrent(t *testing.T) {
 		"bad-sealed.json":    badFile{"Sealed parts that do not open.", g.badSealed()},
 		"bad-times.json":     badFile{"Messages, correctly signed, issued outside the window.", g.badTimes()},
 		"bad-senders.json":   badFile{"Messages, correctly signed with the key of their chain, whose sender is not to be trusted on their topic.", g.badSenders()},
+		"senders.json":       senderFile{"Messages with a chain whose sender is trusted: bounds, clocks and peers.", g.senders()},
 		"proofs.json":        proofFile{"DPoP proofs, which both sides build byte for byte.", g.proofs()},
 		"texts.json":         texts(),
 	}

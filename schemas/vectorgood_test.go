@@ -18,6 +18,7 @@ func (g *generator) messages() {
 	g.welcomes()
 	g.answers()
 	g.proves()
+	g.bounds()
 }
 
 func (g *generator) hellos() {

@@ -87,11 +87,12 @@ func newKeyring() *keyring {
 	r.add("stranger-root", "P-256", "stranger-root", "", "an authority that nobody trusts")
 	r.add("stranger-device", "P-256", "stranger-root", "device:"+string(device1), "claims to be device 1")
 	r.add("stranger-bridge", "P-256", "stranger-root", "bridge:b1", "claims to be a bridge")
+	r.addChains()
 	r.sealing = []string{"bridge-sealing", "bridge-sealing-old", "response-1", "response-2"}
 	return r
 }
 
-func (r *keyring) add(name, curve, issuer, identity, comment string) {
+func (r *keyring) add(name, curve, issuer, identity, comment string, changes ...change) {
 	k := &signingKey{name: name, comment: comment, curve: curve, issuer: issuer, key: repeatable{privateKey(curve, name)}}
 	t := &x509.Certificate{
 		SerialNumber:          new(big.Int).SetBytes(seed("serial " + name)[:8]),
@@ -108,6 +109,9 @@ func (r *keyring) add(name, curve, issuer, identity, comment string) {
 		t.Subject.CommonName = identity[strings.IndexByte(identity, ':')+1:]
 		t.KeyUsage = x509.KeyUsageDigitalSignature
 		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	for _, f := range changes {
+		f(t)
 	}
 	parent, by := t, k
 	if issuer != name {

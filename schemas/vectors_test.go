@@ -235,28 +235,3 @@ func judgeTime(t *testing.T, v messageVector, m schemas.Message) {
 }
 
 func keys(t testing.TB) map[string]signing { return loadSigning(t) }
-
-// trust is what a receiver does with the chain of a hello or a welcome: to the
-// root, and to the identity that the topic asks for.
-func trust(e *schemas.Envelope, keys map[string]signing, now time.Time) error {
-	roots, rest := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(keys["root"].cert)
-	for _, c := range e.Chain[1:] {
-		rest.AddCert(c)
-	}
-	_, err := e.Chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: rest, CurrentTime: now,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	if err != nil {
-		return err
-	}
-	want := "urn:carillon:device:" + string(e.Topic.Device)
-	if e.Topic.Way == schemas.Down {
-		want = "urn:carillon:bridge:"
-	}
-	for _, u := range e.Chain[0].URIs {
-		if s := u.String(); s == want || (e.Topic.Way == schemas.Down && len(s) > len(want) && s[:len(want)] == want) {
-			return nil
-		}
-	}
-	return errors.New("not the identity that the topic asks for")
-}
