@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/carillon-iot/carillon/pki/mtls"
@@ -103,11 +104,17 @@ func verify(leaf *x509.Certificate, others []*x509.Certificate, roots *x509.Cert
 	if id.Role != mtls.RoleBridge {
 		return nil, fmt.Errorf("%s has the role %q, want %q", id, id.Role, mtls.RoleBridge)
 	}
+	if _, err := schemas.NewConfirmKey(leaf.PublicKey); err != nil { // P-256 or Ed25519
+		return nil, fmt.Errorf("key of %s: %w", id, err)
+	}
+	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) { // none at all would pass Verify
+		return nil, fmt.Errorf("certificate of %s is not for client authentication", id)
+	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         roots,
 		Intermediates: mtls.Pool(others...),
 		CurrentTime:   mtls.Floor(now, append(others, leaf)...),
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("certificate of %s: %w", id, err)
