@@ -11,6 +11,16 @@ import (
 // to one member of the group (MQTT shared subscription).
 const UpFilter = "$share/bridge/" + prefix + "+/up"
 
+// UpFilterOf is UpFilter for a group of another name, 1 to 64 characters of
+// [a-z0-9-]. A broker that cannot keep devices out of a group calls for a name
+// that they cannot guess.
+func UpFilterOf(group string) (string, error) {
+	if _, err := ParseDeviceID(group); err != nil { // the same alphabet and length
+		return "", fmt.Errorf("group %.80q, want 1 to %d characters of a-z, 0-9 and '-'", group, maxDeviceIDLen)
+	}
+	return "$share/" + group + "/" + prefix + "+/up", nil
+}
+
 const (
 	prefix         = "carillon/v1/"
 	maxDeviceIDLen = 64

@@ -49,6 +49,9 @@ func (s *settings) require() error {
 	if _, _, err := net.SplitHostPort(s.broker); err != nil {
 		return usagef("--broker is %q, want host:port", s.broker)
 	}
+	if _, err := schemas.UpFilterOf(s.group); err != nil {
+		return usagef("--group: %w", err)
+	}
 	return nil
 }
 
@@ -202,10 +205,14 @@ func (s *settings) newLink(p *parts, handle func(topic string, payload []byte), 
 	if s.brokerName != "" {
 		host = s.brokerName
 	}
+	filter, err := schemas.UpFilterOf(s.group)
+	if err != nil {
+		return nil, err
+	}
 	return link.New(link.Config{
 		Dial:      link.TLSDialer(s.broker, mtls.ClientConfig(p.roots, p.files.Certificate, host)),
 		ClientID:  link.ClientID(p.self),
-		Subscribe: []string{schemas.UpFilter},
+		Subscribe: []string{filter},
 		Handler:   handle,
 		OnUp:      func() { log.Info("connected to the broker", "broker", s.broker) },
 		Logger:    log,

@@ -40,7 +40,7 @@ func TestServe(t *testing.T) {
 	out, ended := new(log), make(chan int, 1)
 	go func() {
 		environ := []string{"CARILLON_BRIDGE_HEALTH=" + health, "CARILLON_BRIDGE_LOG_FORMAT=json", "CARILLON_BRIDGE_BROKER=also-nowhere:1"}
-		ended <- cmd.Main(ctx, []string{"serve", "--config", config, "--broker", w.broker}, environ, io.Discard, out)
+		ended <- cmd.Main(ctx, []string{"serve", "--config", config, "--broker", w.broker, "--group", "3b1c9e0d7f2a"}, environ, io.Discard, out)
 	}()
 	eventually(t, "ready", func() bool { return get(health, "/readyz") == 200 })
 	if code := get(health, "/healthz"); code != 200 {
@@ -154,6 +154,7 @@ func TestWrongSettings(t *testing.T) {
 	}{
 		{map[string]string{"broker": ""}, 2, []string{"--broker is missing"}},
 		{map[string]string{"broker": "mq.example.com"}, 2, []string{"--broker", "mq.example.com", "host:port"}},
+		{map[string]string{"group": "a/b"}, 2, []string{"--group", `"a/b"`, "a-z"}},
 		{map[string]string{"client-id": ""}, 2, []string{"--client-id is missing"}},
 		{map[string]string{"issuer": "http://op.example.com"}, 2, []string{"Issuer", "http://op.example.com"}},
 		{map[string]string{"cert": w.path("nothing")}, 1, []string{"--cert", "nothing"}},

@@ -13,10 +13,10 @@ import (
 // settings are what can be set, as text and numbers. docs/bridge.md is their
 // reference, and a test holds it to this.
 type settings struct {
-	broker, brokerName string
-	cert, key          string
-	roots, deviceRoots string
-	authority          string
+	broker, brokerName, group string
+	cert, key                 string
+	roots, deviceRoots        string
+	authority                 string
 
 	issuer, clientID             string
 	clientSecretFile, clientAuth string
@@ -53,6 +53,7 @@ func (s *settings) define(fs *flag.FlagSet) {
 func (s *settings) defineBroker(fs *flag.FlagSet) {
 	fs.StringVar(&s.broker, "broker", "", "`host:port` of the MQTT broker, TLS (required)")
 	fs.StringVar(&s.brokerName, "broker-name", "", "name in the broker's certificate; empty: the host of --broker")
+	fs.StringVar(&s.group, "group", "bridge", "`name` under which all bridges share the devices' messages; one that devices cannot guess, where the broker lets them join it")
 	fs.StringVar(&s.cert, "cert", "", "PEM `file` with the bridge's certificate and its issuers (required); read again when it changes")
 	fs.StringVar(&s.key, "key", "", "PEM `file` with its key (required)")
 	fs.StringVar(&s.roots, "roots", "", "PEM `file` with the roots of the broker's certificate (required)")
