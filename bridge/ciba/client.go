@@ -99,7 +99,7 @@ func New(cfg Config) (*Client, error) {
 		delivery:  cmp.Or(cfg.Delivery, DeliveryPoll),
 		mutualTLS: cfg.Certificate != nil || mutualTLS(cfg.Auth.Method()),
 		http:      hc,
-		algs:      asymmetricAlgs,
+		algs:      cfg.idTokenAlgs(),
 		fapi:      cfg.FAPI,
 		tolerate:  slices.Clone(cfg.Tolerate),
 		leeway:    max(cfg.Leeway, 0),
@@ -112,18 +112,24 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Leeway == 0 {
 		c.leeway = DefaultLeeway
 	}
-	if cfg.FAPI {
-		c.algs = requestAlgs
-	}
-	if len(cfg.IDTokenAlgs) > 0 {
-		c.algs = nil
-	}
-	for _, alg := range cfg.IDTokenAlgs {
-		c.algs = append(c.algs, jose.SignatureAlgorithm(alg))
-	}
 	c.discovered = lazy[*Metadata]{endpoint: endpointDiscovery, fetch: c.discover, maxAge: metadataMaxAge, pause: metadataPause}
 	c.keys = lazy[*keySet]{endpoint: endpointKeys, fetch: c.fetchKeys, maxAge: keysMaxAge, pause: keysPause}
 	return c, nil
+}
+
+// idTokenAlgs returns the accepted algorithms of ID tokens.
+func (cfg *Config) idTokenAlgs() []jose.SignatureAlgorithm {
+	switch {
+	case len(cfg.IDTokenAlgs) == 0 && cfg.FAPI:
+		return requestAlgs
+	case len(cfg.IDTokenAlgs) == 0:
+		return asymmetricAlgs
+	}
+	var algs []jose.SignatureAlgorithm
+	for _, alg := range cfg.IDTokenAlgs {
+		algs = append(algs, jose.SignatureAlgorithm(alg))
+	}
+	return algs
 }
 
 func (cfg *Config) validate() error {

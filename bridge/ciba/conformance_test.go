@@ -77,7 +77,7 @@ var conformance = []conformanceCase{
 	}), replies: []int{401}},
 	{module: "ping-duplicate-notification-test", mode: "ping", op: pingedBy(func(n cibatest.Notification) []cibatest.Notification {
 		return []cibatest.Notification{n, n}
-	}), replies: []int{204, 204}},
+	}), replies: []int{204, 204}, again: true},
 	{module: "ping-mode-poll-fallback-test", mode: "ping", op: pingedBy(func(cibatest.Notification) []cibatest.Notification { return nil }), took: ciba.PingFallback},
 	{module: "ping-without-mtls-certificate-test", mode: "ping", op: fapi(nil), peer: true, replies: []int{401}},
 }
@@ -95,6 +95,7 @@ type conformanceCase struct {
 	// took is how long it takes if it matters; 0 if not.
 	took    time.Duration
 	replies []int // to pings: those with 401 must lead to no request
+	again   bool  // another ping when all is over
 	peer    bool  // the provider must prove itself with a certificate
 	then    func(*testing.T, *ciba.Client, *ciba.Tokens)
 	skip    string
@@ -205,11 +206,28 @@ func (c *conformanceCase) play(t *testing.T, mode string) {
 	if c.replies != nil {
 		wantReplies(t, op, c.replies...)
 	}
+	if c.again {
+		d.pingAgain(t, op)
+	}
 	if s := op.Stats(); s.Early+s.Overlapping+s.AfterEnd != 0 || s.Token != requests {
 		t.Errorf("the provider saw %+v", s)
 	}
 	if c.then != nil && tokens != nil {
 		c.then(t, d.client, tokens)
+	}
+}
+
+// pingAgain repeats the ping for a sign-in that has its tokens: it is accepted,
+// and the Poll of a sign-in that is over is not asked again by anybody.
+func (d *desk) pingAgain(t *testing.T, op *cibatest.Provider) {
+	t.Helper()
+	status := op.Send(cibatest.Notification{
+		Method: http.MethodPost,
+		Header: http.Header{"Authorization": {"Bearer " + must(d.tokens.Mint("s1"))}, "Content-Type": {"application/json"}},
+		Body:   map[string]any{"auth_req_id": d.signIns["s1"].AuthReqID},
+	})
+	if status != http.StatusNoContent {
+		t.Errorf("a ping after the end was answered with %d", status)
 	}
 }
 

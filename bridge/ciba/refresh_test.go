@@ -252,3 +252,14 @@ func TestRevokeGoneWrong(t *testing.T) {
 	op := &cibatest.Provider{EditMetadata: edits("revocation_endpoint", nil)}
 	wantField(t, newClient(t, op).Revoke(t.Context(), "token", ciba.HintNone), "RevocationEndpoint")
 }
+
+// TestRefreshNeedsKeys: a refresh token is not spent on an ID token that could
+// not be verified.
+func TestRefreshNeedsKeys(t *testing.T) {
+	op := &cibatest.Provider{Keys: always(cibatest.Busy(503, 0))}
+	_, err := refresh(t, newClient(t, op), "token")
+	wantClasses(t, err, ciba.ErrUnavailable)
+	if op.Stats().Token != 0 {
+		t.Error("the token was sent")
+	}
+}

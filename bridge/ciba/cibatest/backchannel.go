@@ -84,6 +84,12 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	if p.OnRequest != nil {
 		p.OnRequest(s.Request)
 	}
+	m := p.acknowledgement(s)
+	edit(p.EditAck, m)
+	reply(w, http.StatusOK, m)
+}
+
+func (p *Provider) acknowledgement(s *session) map[string]any {
 	m := map[string]any{
 		"auth_req_id": s.AuthReqID,
 		"expires_in":  int(time.Until(s.expires).Round(time.Second) / time.Second),
@@ -92,8 +98,7 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	if p.Delivery == "push" {
 		delete(m, "interval")
 	}
-	edit(p.EditAck, m)
-	reply(w, http.StatusOK, m)
+	return m
 }
 
 func (p *Provider) open(params url.Values, hint, subject string, expiry time.Duration) *session {

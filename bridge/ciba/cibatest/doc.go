@@ -13,6 +13,9 @@
 //		HTTPClient: op.Client(),
 //	})
 //
+// With Delivery "ping" or "push" it calls Endpoint when a request is decided, and
+// EditNotification makes what it sends there as wrong as anybody likes.
+//
 // It keeps everything in memory, has no persons and no screens, and grants
 // whatever it is told to. It must never face a network.
 package cibatest
