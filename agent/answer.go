@@ -152,7 +152,9 @@ func (a *Agent) refused(m *schemas.Refused) {
 	case hello:
 		a.helloRefused(m)
 	case m.Code == schemas.UnknownKey:
-		a.needHello("the bridge does not know the device's key")
+		// The device's key, or the one that the hint is sealed to.
+		a.hello.afresh = true
+		a.needHello("the bridge does not know a key")
 		if r != nil {
 			r.setback(time.Now())
 		}

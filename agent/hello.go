@@ -13,6 +13,7 @@ import (
 // hello is the introduction under way, if one is.
 type hello struct {
 	needed bool           // nothing can be asked before the bridge is introduced
+	afresh bool           // the welcome that is kept may be what is wrong: it is not named
 	wanted *schemas.KeyID // a kid to ask for; alone, nothing waits for it
 	wants  time.Time      // when a kid was asked for last
 	asked  []asked        // the last hellos without an answer: a welcome must answer one of them
@@ -118,7 +119,7 @@ func (a *Agent) stepHello(now time.Time) {
 		return
 	}
 	m := &schemas.Hello{ID: schemas.NewID(), IssuedAt: schemas.Seconds(a.clock.Now()), Versions: schemas.Speaks(), Wanted: h.wanted}
-	if a.bridges != nil {
+	if a.bridges != nil && !h.afresh {
 		m.Seen = &a.bridges.Name
 	}
 	h.last = now
@@ -161,7 +162,7 @@ func (h *hello) answers(id schemas.ID) (time.Time, bool) {
 // done ends an introduction. An answer to the same hello, or to one before it,
 // would bring back what has been replaced.
 func (h *hello) done(id schemas.ID) {
-	h.needed, h.wanted = false, nil
+	h.needed, h.afresh, h.wanted = false, false, nil
 	i := slices.IndexFunc(h.asked, func(x asked) bool { return x.id == id })
 	h.asked = slices.Delete(h.asked, 0, i+1)
 }

@@ -179,6 +179,11 @@ func TestUnknownKey(t *testing.T) {
 		if h, s := len(b.Heard(schemas.KindHello)), len(b.Heard(schemas.KindSignIn)); h != 2 || s != 2 {
 			t.Errorf("%d hellos and %d sign-ins, want 2 and 2", h, s)
 		}
+		for i, m := range b.Heard(schemas.KindHello) {
+			if seen := m.Message.(*schemas.Hello).Seen; seen != nil {
+				t.Errorf("hello %d names a welcome, whose sealing key may be what is wrong", i)
+			}
+		}
 		// One that forgets each time does not make the device shout.
 		b.Refuse(id, schemas.AccessDenied)
 		time.Sleep(time.Minute)
