@@ -35,7 +35,7 @@ check: ## format, vet, staticcheck, race, import arrows, the README's commands
 	$(GO) test -race $(RACED)
 	.ci/readme
 
-interop: ## against mosquitto and the step CLI, which it installs (Debian, root)
+interop: ## against mosquitto, the step CLI and oidc-provider, which it installs (Debian, root)
 	.ci/peers
 	PATH="$$($(GO) env GOPATH)/bin:/usr/sbin:$$PATH" CARILLON_INTEROP=1 $(GO) test -count=1 -v -run '^TestInterop' ./...
 
