@@ -67,10 +67,11 @@ func newCertificateTransport(rt http.RoundTripper, source CertificateFunc) (*cer
 		rt = http.DefaultTransport
 	}
 	base, ok := rt.(*http.Transport)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, fieldErrorf("Certificate", "cannot be presented by an HTTPClient with a Transport of type %T; want *http.Transport", rt)
-	case base.DialTLSContext != nil || base.DialTLS != nil: //nolint:staticcheck // both are in use
+	}
+	//lint:ignore SA1019 deprecated is not gone: it would dial without the certificate
+	if base.DialTLSContext != nil || base.DialTLS != nil {
 		return nil, fieldErrorf("Certificate", "cannot be presented by an HTTPClient that dials TLS by itself")
 	}
 	return &certificateTransport{source: source, base: base}, nil

@@ -68,8 +68,7 @@ func TestRefresh(t *testing.T) {
 
 func TestRefreshForm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		op := &cibatest.Provider{}
-		client, tokens := signedIn(t, op)
+		const old = "old-refresh-token"
 		var form url.Values
 		var proof string
 		answer := func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
@@ -78,16 +77,16 @@ func TestRefreshForm(t *testing.T) {
 			w.Header().Set("DPoP-Nonce", "n0nce")
 			cibatest.JSON(200, `{"access_token":"a","token_type":"DPoP"}`)(w, r, nil)
 		}
-		op = &cibatest.Provider{Token: always(answer)}
-		client = newClient(t, op, func(cfg *ciba.Config) { cfg.Auth = ciba.ClientSecretPost("s") })
+		op := &cibatest.Provider{Token: always(answer)}
+		client := newClient(t, op, func(cfg *ciba.Config) { cfg.Auth = ciba.ClientSecretPost("s") })
 		got, err := client.Refresh(t.Context(), ciba.RefreshRequest{
-			RefreshToken: tokens.RefreshToken, Scope: []string{"openid", "seat"}, Resource: []string{"urn:x", "urn:y"}, DPoPProof: "p.r.f",
+			RefreshToken: old, Scope: []string{"openid", "seat"}, Resource: []string{"urn:x", "urn:y"}, DPoPProof: "p.r.f",
 		})
-		if err != nil || got.DPoPNonce != "n0nce" || got.TokenType != "DPoP" || got.RefreshToken != tokens.RefreshToken {
+		if err != nil || got.DPoPNonce != "n0nce" || got.TokenType != "DPoP" || got.RefreshToken != old {
 			t.Fatalf("refreshed: %v", err)
 		}
 		want := url.Values{
-			"grant_type": {"refresh_token"}, "refresh_token": {tokens.RefreshToken}, "scope": {"openid seat"}, "resource": {"urn:x", "urn:y"},
+			"grant_type": {"refresh_token"}, "refresh_token": {old}, "scope": {"openid seat"}, "resource": {"urn:x", "urn:y"},
 			"client_id": {cibatest.ClientID}, "client_secret": {"s"},
 		}
 		if form.Encode() != want.Encode() || proof != "p.r.f" {
