@@ -17,7 +17,7 @@ const (
 	UnsupportedVersion  Code = 5  // no version in common
 	NotAllowed          Code = 6  // this device may not ask (revoked, retired, wrong class)
 	InvalidScope        Code = 7  // a scope that this device, or the provider, does not allow
-	TooManyRequests     Code = 8  // a quota is spent: ask again after retry_after
+	TooManyRequests     Code = 8  // a quota is spent, or the person said no a moment ago: ask again after retry_after
 	AlreadyRinging      Code = 9  // the person has another open request
 	UnknownPerson       Code = 10 // nobody is known by that handle or hint
 	AccessDenied        Code = 11 // the person, or the provider on their behalf, said no
