@@ -7,34 +7,57 @@ import (
 	"testing"
 )
 
-// TestArrows holds the arrows that lead from the bridge: whom it may import.
+const ours = "github.com/carillon-iot/carillon/"
+
+// What the bridge must not link, and why: a path stands for itself and all that
+// lies below it.
 func TestArrows(t *testing.T) {
-	const module = "github.com/carillon-iot/carillon/"
-	forbidden := map[string]string{
-		module + "agent":              "agent and bridge meet as bytes on a topic",
-		module + "device-sim":         "the world imports the bridge, and nobody imports the world",
-		module + "broker":             "the bridge publishes through an interface; only its command dials",
-		module + "pki":                "the authority is another program",
-		module + "pki/enroll":         "the command fetches revocation lists, the bridge does not",
-		"github.com/mochi-mqtt/":      "the broker is another program",
-		"github.com/eclipse/paho":     "the bridge publishes through an interface",
-		"github.com/smallstep/":       "the authority is another program",
-		"github.com/luikyv/":          "the provider is another program",
-		"github.com/peterbourgon/ff/": "flags are read in cmd",
-		"testing":                     "test helpers stay in tests",
-	}
-	out, err := exec.Command("go", "list", "-deps", ".", "./store", "./policy").Output()
+	wantNone(t, []string{".", "./store", "./policy"}, map[string]string{
+		ours + "agent":                 "agent and bridge meet as bytes on a topic",
+		ours + "device-sim":            "the world imports the bridge, and nobody imports the world",
+		ours + "broker":                "the bridge publishes through an interface; only its command dials",
+		ours + "pki/enroll":            "the command fetches revocation lists, the bridge does not",
+		"github.com/mochi-mqtt":        "the broker is another program",
+		"github.com/eclipse":           "the bridge publishes through an interface",
+		"github.com/smallstep":         "the authority is another program",
+		"github.com/luikyv":            "the provider is another program",
+		"github.com/peterbourgon/ff":   "flags are read in cmd",
+		"github.com/pelletier/go-toml": "likewise",
+		"testing":                      "tests stay in test files",
+	})
+}
+
+// The command dials a broker, and is still no broker, authority, provider or
+// device.
+func TestCommandArrows(t *testing.T) {
+	wantNone(t, []string{"./cmd/carillon-bridge"}, map[string]string{
+		ours + "agent":             "agent and bridge meet as bytes on a topic",
+		ours + "device-sim":        "nobody imports the world",
+		"github.com/mochi-mqtt":    "the broker is another program",
+		"github.com/smallstep":     "the authority is another program",
+		"github.com/luikyv":        "the provider is another program",
+		ours + "broker/brokertest": "tests stay in test files",
+		"testing":                  "likewise",
+	})
+}
+
+func wantNone(t *testing.T, packages []string, forbidden map[string]string) {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-deps"}, packages...)...).Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
 	deps := strings.Fields(string(out))
-	if !slices.Contains(deps, module+"schemas") {
+	if !slices.Contains(deps, ours+"schemas") {
 		t.Fatal("go list does not name what the bridge does import")
 	}
 	for _, dep := range deps {
+		if dep == ours+"broker" || dep == ours+"pki" {
+			t.Errorf("%q links %s: it is another program", packages, dep)
+		}
 		for path, why := range forbidden {
-			if dep == strings.TrimSuffix(path, "/") || strings.HasSuffix(path, "/") && strings.HasPrefix(dep, path) {
-				t.Errorf("imports %s: %s", dep, why)
+			if dep == path || strings.HasPrefix(dep, path+"/") {
+				t.Errorf("%q links %s: %s", packages, dep, why)
 			}
 		}
 	}
