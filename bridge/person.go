@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -56,7 +57,7 @@ func (b *Bridge) resolve(ctx context.Context, d schemas.DeviceID, handle *schema
 	case p.IDTokenHint != "":
 		w.hint = store.Hint{Kind: store.IDTokenHint, Value: p.IDTokenHint}
 	}
-	if subject := claimedSubject(p.IDTokenHint); subject != "" {
+	if subject := cmp.Or(claimedSubject(p.IDTokenHint), namedSubject(p.LoginHint)); subject != "" {
 		w.person = b.cfg.Store.Subject(b.cfg.Issuer, subject)
 		return w, nil, nil
 	}
@@ -90,13 +91,23 @@ func claimedSubject(token string) string {
 	if err != nil {
 		return ""
 	}
-	var claims struct {
-		Subject string `json:"sub"`
-	}
-	if json.Unmarshal(plain, &claims) != nil {
+	return subjectMember(plain)
+}
+
+// namedSubject returns the sub of a login_hint that is a JSON object, as some
+// providers want it ({"format":"iss_sub", …}, RFC 9493 section 3.2.3); it could
+// be spelt in any number of ways.
+func namedSubject(hint string) string { return subjectMember([]byte(hint)) }
+
+// subjectMember returns the member sub of a JSON object, or "". Only that exact
+// name counts, and the last of several: so do others read it.
+func subjectMember(text []byte) string {
+	var members map[string]any
+	if json.Unmarshal(text, &members) != nil {
 		return ""
 	}
-	return claims.Subject
+	subject, _ := members["sub"].(string)
+	return subject
 }
 
 // without returns the elements of list that are not s.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/carillon-iot/carillon/schemas"
 	"github.com/fxamacker/cbor/v2"
@@ -66,8 +68,8 @@ func (s *Store) ByHandle(ctx context.Context, d schemas.DeviceID, h schemas.Hand
 }
 
 // WhoIs returns the Person that a hint means: the subject that it has led to
-// before, on any device, or else the hint itself. It is for quotas, and proves
-// nothing.
+// before, on any device, or else the hint itself, however it is spelt. It is for
+// quotas, and proves nothing.
 func (s *Store) WhoIs(ctx context.Context, issuer string, h Hint) (Person, error) {
 	key := s.hintKey(issuer, h)
 	var subject string
@@ -80,7 +82,24 @@ func (s *Store) WhoIs(ctx context.Context, issuer string, h Hint) (Person, error
 }
 
 func (s *Store) hintKey(issuer string, h Hint) Person {
-	return s.hash(fmt.Sprintf("hint %d", h.Kind), issuer, h.Value)
+	value := h.Value
+	if h.Kind == LoginHint {
+		value = foldHint(value)
+	}
+	return s.hash(fmt.Sprintf("hint %d", h.Kind), issuer, value)
+}
+
+// foldHint returns what the spellings of one name have in common for providers
+// that look at neither case nor blanks: otherwise each spelling would have
+// quotas of its own, and ring the same phone. Two people whom only such a
+// provider confuses share their quotas. The provider gets the hint as it is.
+func foldHint(hint string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Cc) {
+			return -1
+		}
+		return unicode.ToLower(unicode.ToUpper(r)) // upper first: ſ, ς and the Kelvin sign have it in common with s, σ, k
+	}, hint)
 }
 
 // A Grant is what is kept of one.

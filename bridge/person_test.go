@@ -1,0 +1,47 @@
+package bridge_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+)
+
+// A name that can be spelt in many ways has one phone: devices that spell it
+// differently ring it once at a time, and spend one quota.
+func TestSpellingsShareAPhone(t *testing.T) {
+	for name, hints := range map[string][]string{
+		"an address": {
+			"anna@example.com", "Anna@Example.COM", " anna@example.com\u00a0", "anna@exam\u00adple.com", "anna@example.com\u200b",
+		},
+		"letters with two capitals": {"kass\u0131@example.com", "\u212aA\u017fSI@example.com", "KASSI@example.com"},
+		"an object": {
+			`{"format":"iss_sub","iss":"https://op.example.com/","sub":"auth0|1"}`,
+			`{"sub":"auth0|1","format":"iss_sub"}`,
+			`{ "format": "iss_sub", "sub": "\u0061uth0|1" }`,
+			`{"sub":"other","sub":"auth0|1","SUB":"other","x":[1]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := &cibatest.Provider{Subject: func(string) (string, bool) { return "248289", true }}
+			inWorld(t, op, func(w *world) {
+				w.start()
+				for i, hint := range hints {
+					car := w.car(fmt.Sprintf("car-%d", i))
+					car.send(car.signIn(hint))
+					time.Sleep(time.Second)
+				}
+				if s := op.Stats(); s.Rang != 1 {
+					t.Errorf("%d spellings of one name ring %d times", len(hints), s.Rang)
+				}
+				other := w.car("car-9")
+				other.send(other.signIn("bela@example.com"))
+				time.Sleep(time.Second)
+				if s := op.Stats(); s.Rang != 2 {
+					t.Errorf("another person was not rung")
+				}
+			})
+		})
+	}
+}
