@@ -1,5 +1,18 @@
 package bridge
 
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/carillon-iot/carillon/schemas"
+)
+
+// VerifySender judges the chain of a hello.
+func VerifySender(roots *x509.CertPool, d schemas.DeviceID, chain []*x509.Certificate, now time.Time) error {
+	_, err := newSenders(Config{Devices: roots}).verify(d, chain, now)
+	return err
+}
+
 // WithFailpoint has step called with the name of each step that the bridge
 // takes.
 func (c Config) WithFailpoint(step func(string)) Config {

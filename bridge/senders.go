@@ -101,6 +101,9 @@ func (s *senders) verify(d schemas.DeviceID, chain []*x509.Certificate, now time
 	if want := (mtls.Identity{Role: mtls.RoleDevice, ID: string(d)}); id != want {
 		return sender{}, fmt.Errorf("certificate is of %s, the topic is of %s", id, want)
 	}
+	if err := mtls.CheckClientUsage(chain[0]); err != nil {
+		return sender{}, err
+	}
 	found := sender{leaf: chain[0], until: chain[0].NotAfter}
 	for _, c := range paths[0][1:] {
 		if c.NotAfter.Before(found.until) {
@@ -112,3 +115,13 @@ func (s *senders) verify(d schemas.DeviceID, chain []*x509.Certificate, now time
 
 // isRevoked reports whether the certificate of a device was revoked.
 func (s *senders) isRevoked(c sender) bool { return s.revoked != nil && s.revoked(c.leaf) }
+
+// wasRevoked reports whether the certificate that signed a request was revoked
+// since. That it has expired meanwhile is no matter.
+func (s *senders) wasRevoked(ctx context.Context, d schemas.DeviceID, kid schemas.KeyID, now time.Time) (bool, error) {
+	if s.revoked == nil {
+		return false, nil
+	}
+	from, _, err := s.find(ctx, d, kid, now)
+	return err == nil && from.leaf != nil && s.isRevoked(from), err
+}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/carillon-iot/carillon/pki/mtls"
@@ -107,8 +106,8 @@ func verify(leaf *x509.Certificate, others []*x509.Certificate, roots *x509.Cert
 	if _, err := schemas.NewConfirmKey(leaf.PublicKey); err != nil { // P-256 or Ed25519
 		return nil, fmt.Errorf("key of %s: %w", id, err)
 	}
-	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) { // none at all would pass Verify
-		return nil, fmt.Errorf("certificate of %s is not for client authentication", id)
+	if err := mtls.CheckClientUsage(leaf); err != nil {
+		return nil, fmt.Errorf("%s: %w", id, err)
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         roots,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -150,6 +151,20 @@ func commonNameIs(cert *x509.Certificate, id string) error {
 	}
 	if cert.Subject.CommonName != id {
 		return fmt.Errorf("common name %q is not the id %q", clip(cert.Subject.CommonName), id)
+	}
+	return nil
+}
+
+// CheckClientUsage reports whether a certificate is for a TLS client that also
+// signs: clientAuth is among its extended key usages, and digitalSignature among
+// its key usages if it has any (RFC 5280 sections 4.2.1.12 and 4.2.1.3).
+// [x509.Certificate.Verify] lets a certificate pass that names no usage at all.
+func CheckClientUsage(cert *x509.Certificate) error {
+	if !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		return errors.New("certificate is not for client authentication")
+	}
+	if cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return errors.New("certificate is not for signatures")
 	}
 	return nil
 }
