@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/carillon-iot/carillon/bridge"
@@ -46,13 +47,33 @@ func (s *settings) require() error {
 			return usagef("--%s is missing: %s", f.name, f.what)
 		}
 	}
-	if _, _, err := net.SplitHostPort(s.broker); err != nil {
+	if host, port, err := net.SplitHostPort(s.broker); err != nil || host == "" || !isPort(port) {
 		return usagef("--broker is %q, want host:port", s.broker)
+	}
+	if _, port, err := net.SplitHostPort(s.health); s.health != "" && (err != nil || !isPort(port)) {
+		return usagef("--health is %q, want host:port or :port", s.health)
+	}
+	if err := (&enroll.Client{URL: s.authority}).CheckURL(); s.authority != "" && err != nil {
+		return usagef("--authority: %w", err)
+	}
+	for _, l := range []struct {
+		name string
+		n    int
+	}{{"open", s.limits.Open}, {"calls", s.limits.Calls}, {"polls", s.limits.Polls}} {
+		if l.n < 1 {
+			return usagef("--max-%s is %d, want 1 or more", l.name, l.n)
+		}
 	}
 	if _, err := schemas.UpFilterOf(s.group); err != nil {
 		return usagef("--group: %w", err)
 	}
 	return nil
+}
+
+// isPort reports whether text is a port in decimal; names of services are not.
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && (n > 0 || text == "0")
 }
 
 // build turns settings into parts.

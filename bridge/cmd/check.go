@@ -4,6 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -28,6 +32,9 @@ func (s *settings) check(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := checkFolders(map[string]string{"--db": s.db, "--store-key": s.beside(s.storeKey, ".key"), "--seal-key": s.beside(s.sealKey, ".seal")}); err != nil {
+		return err
+	}
 	return s.printFacts(out, []fact{
 		{"identity", p.self.String()},
 		{"certificate until", p.cert.Leaf.NotAfter.UTC().Format(time.RFC3339)},
@@ -38,6 +45,24 @@ func (s *settings) check(out io.Writer) error {
 		{"store key", storeKey},
 		{"seal key", sealKey},
 	})
+}
+
+// checkFolders makes sure that files which may have to be made have a directory
+// to be made in.
+func checkFolders(files map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := files[name]
+		switch info, err := os.Stat(filepath.Dir(path)); {
+		case err != nil:
+			return fmt.Errorf("%s: %q cannot be made: %w", name, path, err)
+		case !info.IsDir():
+			return fmt.Errorf("%s: %q cannot be made: %q is not a directory", name, path, filepath.Dir(path))
+		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return fmt.Errorf("%s: %q is a directory, want a file", name, path)
+		}
+	}
+	return nil
 }
 
 // A fact is what check-config says about one setting.

@@ -41,25 +41,27 @@ func usagef(format string, args ...any) error {
 // success, 1 for failure, 2 for wrong usage. It returns when ctx is done, after
 // finishing what is on its way.
 func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	root := (&command{stdout: stdout, stderr: stderr, environ: environ}).root()
+	c := &command{stdout: stdout, stderr: stderr, environ: environ}
+	root := c.root()
 	err := root.Parse(args)
 	var none ffcli.NoExecError
 	switch {
 	case err == nil:
 		err = root.Run(ctx)
 	case errors.Is(err, flag.ErrHelp):
-		return exitOK
 	case errors.As(err, &none) && root.FlagSet.NArg() > 0:
 		err = usagef("there is no command %q", root.FlagSet.Arg(0))
 	case errors.As(err, &none):
-		root.FlagSet.Usage()
-		return exitUsage
+		err = usagef("a command is missing")
 	default:
 		err = usageError{err}
 	}
 	var usage usageError
 	switch {
 	case err == nil:
+		return exitOK
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(stdout, c.usage)
 		return exitOK
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "carillon-bridge: %v\nSee carillon-bridge --help, or --help after a command.\n", err)
@@ -74,15 +76,28 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 type command struct {
 	stdout, stderr io.Writer
 	environ        []string
+	usage          string // what package flag would have printed: for --help to standard output, for mistakes not at all
+}
+
+// flagSet returns flags that print nothing by themselves.
+func flagSet(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+func (c *command) keepUsage(cmd *ffcli.Command) string {
+	c.usage = ffcli.DefaultUsageFunc(cmd)
+	return c.usage
 }
 
 func (c *command) root() *ffcli.Command {
-	fs := flag.NewFlagSet("carillon-bridge", flag.ContinueOnError)
-	fs.SetOutput(c.stderr)
+	fs := flagSet("carillon-bridge")
 	return &ffcli.Command{
 		Name:       "carillon-bridge",
 		ShortUsage: "carillon-bridge COMMAND [flags]",
 		FlagSet:    fs,
+		UsageFunc:  c.keepUsage,
 		LongHelp: `Signs people in to cars and other devices without a keyboard by ringing their
 phone: it takes signed requests from an MQTT broker, asks an OpenID provider
 with CIBA, and answers with a token that only the device can open.
@@ -110,8 +125,7 @@ SETTINGS
 			if fs.NArg() > 0 {
 				return usagef("there is no command %q", fs.Arg(0))
 			}
-			fs.Usage()
-			return usagef("no command given")
+			return usagef("a command is missing")
 		},
 	}
 }
@@ -153,8 +167,7 @@ nothing.`,
 
 // with adds the settings to a command as its flags.
 func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
-	fs := flag.NewFlagSet(cmd.Name, flag.ContinueOnError)
-	fs.SetOutput(c.stderr)
+	fs := flagSet(cmd.Name)
 	s.define(fs)
 	if cmd.Name == "check-config" {
 		fs.BoolVar(&s.json, "json", false, "print the settings as JSON")
@@ -162,6 +175,7 @@ func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
 	fs.String("config", "", "TOML `file` with the settings that are given nowhere else")
 	run := cmd.Exec
 	cmd.FlagSet = fs
+	cmd.UsageFunc = c.keepUsage
 	cmd.ShortUsage = "carillon-bridge " + cmd.Name + " [flags]"
 	cmd.Options = []ff.Option{ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(fftoml.Parser)}
 	cmd.Exec = func(ctx context.Context, args []string) error { return run(ctx, args) }
@@ -174,14 +188,14 @@ func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
 }
 
 func (c *command) versionCommand() *ffcli.Command {
-	fs := flag.NewFlagSet("version", flag.ContinueOnError)
-	fs.SetOutput(c.stderr)
+	fs := flagSet("version")
 	asJSON := fs.Bool("json", false, "print it as JSON")
 	return &ffcli.Command{
 		Name:       "version",
 		ShortUsage: "carillon-bridge version [--json]",
 		ShortHelp:  "print which build this is",
 		FlagSet:    fs,
+		UsageFunc:  c.keepUsage,
 		Exec: func(context.Context, []string) error {
 			version, goVersion := "unknown", ""
 			if info, ok := debug.ReadBuildInfo(); ok {

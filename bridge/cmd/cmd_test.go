@@ -154,6 +154,17 @@ func TestWrongSettings(t *testing.T) {
 	}{
 		{map[string]string{"broker": ""}, 2, []string{"--broker is missing"}},
 		{map[string]string{"broker": "mq.example.com"}, 2, []string{"--broker", "mq.example.com", "host:port"}},
+		{map[string]string{"broker": ":8883"}, 2, []string{"--broker", `":8883"`, "host:port"}},
+		{map[string]string{"broker": "mq.example.com:mqtts"}, 2, []string{"--broker", "mqtts", "host:port"}},
+		{map[string]string{"broker": "mq.example.com:70000"}, 2, []string{"--broker", "70000"}},
+		{map[string]string{"health": "8081"}, 2, []string{"--health", `"8081"`, "host:port"}},
+		{map[string]string{"authority": "http://pki.example.com"}, 2, []string{"--authority", `"http://pki.example.com"`, "https://host:port"}},
+		{map[string]string{"max-open": "0"}, 2, []string{"--max-open", "is 0", "1 or more"}},
+		{map[string]string{"max-calls": "-1"}, 2, []string{"--max-calls", "is -1"}},
+		{map[string]string{"db": w.path("nowhere/bridge.db")}, 1, []string{"--db", "nowhere/bridge.db", "cannot be made"}},
+		{map[string]string{"db": w.path("empty/bridge.db"), "store-key": w.path("k"), "seal-key": w.path("s")}, 1, []string{"--db", "empty", "not a directory"}},
+		{map[string]string{"db": w.dir}, 1, []string{"--db", "is a directory"}},
+		{map[string]string{"store-key": w.path("nowhere/k")}, 1, []string{"--store-key", "nowhere/k", "cannot be made"}},
 		{map[string]string{"group": "a/b"}, 2, []string{"--group", `"a/b"`, "a-z"}},
 		{map[string]string{"client-id": ""}, 2, []string{"--client-id is missing"}},
 		{map[string]string{"issuer": "http://op.example.com"}, 2, []string{"Issuer", "http://op.example.com"}},
@@ -174,7 +185,7 @@ func TestWrongSettings(t *testing.T) {
 		{map[string]string{"scopes": "car=seat car=climate"}, 2, []string{"--scopes", "twice"}},
 		{map[string]string{"moving": "maybe"}, 2, []string{"moving", `"maybe"`, `"refused"`}},
 		{map[string]string{"expiry": "1h"}, 2, []string{"expiry", "1h0m0s", "5m0s"}},
-		{map[string]string{"expiry": "soon"}, 2, []string{"expiry", `"soon"`}},
+		{map[string]string{"expiry": "soon"}, 2, []string{"expiry", `"soon"`, "90s"}},
 		{map[string]string{"person-burst": "0"}, 2, []string{"person", "burst is 0"}},
 		{map[string]string{"cool-down": "48h"}, 2, []string{"cool-down", "48h", "24h"}},
 		{map[string]string{"log-level": "loud"}, 2, []string{"--log-level", `"loud"`, "debug"}},
@@ -204,7 +215,8 @@ func TestUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, 2, "no command"},
+		{nil, 2, "command is missing"},
+		{[]string{"serve", "--expiry", "90"}, 2, `"90" is not a time such as 90s`},
 		{[]string{"--help"}, 0, "EXAMPLE"},
 		{[]string{"serve", "--help"}, 0, "-client-secret-file"},
 		{[]string{"sing"}, 2, `no command "sing"`},
@@ -213,9 +225,16 @@ func TestUsage(t *testing.T) {
 		{[]string{"version"}, 0, ""},
 		{[]string{"version", "--json"}, 0, ""},
 	} {
-		code, _, stderr := (&world{}).main(c.args...)
-		if code != c.code || !strings.Contains(stderr, c.want) {
-			t.Errorf("%q: exit status %d, want %d and %q:\n%s", c.args, code, c.code, c.want, stderr)
+		code, stdout, stderr := (&world{}).main(c.args...)
+		said, silent := stderr, stdout // what was asked for is for standard output, mistakes are not
+		if c.code == 0 {
+			said, silent = stdout, stderr
+		}
+		if code != c.code || !strings.Contains(said, c.want) || silent != "" {
+			t.Errorf("%q: exit status %d, want %d and %q:\n%s\n%s", c.args, code, c.code, c.want, stdout, stderr)
+		}
+		if c.code == 2 && strings.Count(stderr, "\n") != 2 {
+			t.Errorf("%q: a mistake takes more than two lines:\n%s", c.args, stderr)
 		}
 	}
 	var out strings.Builder

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/policy"
@@ -80,19 +81,39 @@ func (s *settings) definePolicy(fs *flag.FlagSet) {
 	*p = policy.Default()
 	fs.StringVar(&s.scopes, "scopes", "", "scopes by kind of device, such as \"car=seat,climate till=pay\"; empty: every kind may ask for everything")
 	fs.StringVar(&s.moving, "moving", string(p.Moving), "who may ask in a moving vehicle: allowed, not-driver or refused")
-	fs.DurationVar(&p.MinExpiry, "min-expiry", p.MinExpiry, "shortest time for which a phone rings")
-	fs.DurationVar(&p.MaxExpiry, "max-expiry", p.MaxExpiry, "longest time for which a phone rings")
-	fs.DurationVar(&p.DefaultExpiry, "expiry", p.DefaultExpiry, "time for which it rings where the device does not say")
+	durationVar(fs, &p.MinExpiry, "min-expiry", p.MinExpiry, "shortest time for which a phone rings")
+	durationVar(fs, &p.MaxExpiry, "max-expiry", p.MaxExpiry, "longest time for which a phone rings")
+	durationVar(fs, &p.DefaultExpiry, "expiry", p.DefaultExpiry, "time for which it rings where the device does not say")
 	fs.IntVar(&p.MaxPurpose, "max-purpose", p.MaxPurpose, "longest text that says what a sign-in is for, bytes")
 	for _, q := range []struct {
-		name string
-		rate *policy.Rate
-	}{{"device", &p.PerDevice}, {"person", &p.PerPerson}, {"provider", &p.PerProvider}} {
-		fs.IntVar(&q.rate.Burst, q.name+"-burst", q.rate.Burst, "pushes at once for one "+q.name+"; 0: no limit")
-		fs.DurationVar(&q.rate.Every, q.name+"-every", q.rate.Every, "time after which there is one more; 0: no limit")
+		name, what string
+		rate       *policy.Rate
+	}{{"device", "from one device", &p.PerDevice}, {"person", "to one person", &p.PerPerson}, {"provider", "in all", &p.PerProvider}} {
+		fs.IntVar(&q.rate.Burst, q.name+"-burst", q.rate.Burst, "pushes at once "+q.what+"; 0, with --"+q.name+"-every 0 too: no limit")
+		durationVar(fs, &q.rate.Every, q.name+"-every", q.rate.Every, "time after which there is one more; 0, with --"+q.name+"-burst 0 too: no limit")
 	}
-	fs.DurationVar(&p.CoolDown.First, "cool-down", p.CoolDown.First, "pause after a denial, for that person on that device; it doubles with each further one; 0: none")
-	fs.DurationVar(&p.CoolDown.Max, "cool-down-max", p.CoolDown.Max, "longest such pause")
+	durationVar(fs, &p.CoolDown.First, "cool-down", p.CoolDown.First, "pause after a denial, for that person on that device; it doubles with each further one; 0: none")
+	durationVar(fs, &p.CoolDown.Max, "cool-down-max", p.CoolDown.Max, "longest such pause")
+}
+
+// durationVar defines a flag whose error says what was found and what is
+// allowed: that of package flag does not.
+func durationVar(fs *flag.FlagSet, to *time.Duration, name string, value time.Duration, usage string) {
+	*to = value
+	fs.Var((*duration)(to), name, usage)
+}
+
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (d *duration) Set(text string) error {
+	v, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a time such as 90s, 2m or 1h30m", text)
+	}
+	*d = duration(v)
+	return nil
 }
 
 // setFromEnvironment sets flags from CARILLON_BRIDGE_<FLAG>.

@@ -210,6 +210,13 @@ func (c *Client) now() time.Time {
 	return time.Now()
 }
 
+// CheckURL returns an error that says what is wrong with the URL of the
+// authority, for those who want to know before they need it.
+func (c *Client) CheckURL() error {
+	_, err := c.base()
+	return err
+}
+
 // base parses the URL of the authority.
 func (c *Client) base() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
