@@ -24,13 +24,3 @@ func ParseDuration(words string) (time.Duration, error) {
 	}
 	return 0, fmt.Errorf("duration is %q, want a whole number from 1 to 9999 and ms, s or min, as in 3 s", words)
 }
-
-// FormatDuration writes a duration so that ParseDuration reads it.
-func FormatDuration(d time.Duration) string {
-	for _, u := range units {
-		if d%u.unit == 0 {
-			return fmt.Sprintf("%d %s", d/u.unit, u.name)
-		}
-	}
-	return d.String()
-}

@@ -2,7 +2,6 @@ package script
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -56,17 +55,3 @@ func (e *Error) Error() string {
 
 // Unwrap returns what is wrong, without the line.
 func (e *Error) Unwrap() error { return e.Err }
-
-// Format writes a script down, so that it reads back the same.
-func (s *Script) Format() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n%s\n\n", s.Title, s.Why)
-	for _, st := range s.Steps {
-		b.WriteString("    " + st.Text)
-		if st.Within > 0 {
-			b.WriteString(" within " + FormatDuration(st.Within))
-		}
-		b.WriteString("\n")
-	}
-	return b.String()
-}
