@@ -41,8 +41,8 @@ func (s *Store) sealPairing(p Pairing) ([]byte, error) {
 	return s.keys.seal(p.where(), plain), nil
 }
 
-// ErrUnreadable: a secret does not open. Its key is not among those given, or the
-// database was tampered with.
+// ErrUnreadable says that the key of a secret is not among those given, or that
+// the database was tampered with.
 var ErrUnreadable = errors.New("store: a secret does not open")
 
 // ByHandle returns whom a device means by a handle.
