@@ -54,12 +54,20 @@ func (s *settings) revocations(ctx context.Context, authority *enroll.Client, ch
 	err = list.Refresh(ctx)
 	started = true
 	if err != nil && !s.crlOptional {
-		return nil, fmt.Errorf("%w (--crl-optional starts without it)", err)
+		return nil, fmt.Errorf("%s: %w (--crl-optional starts without it)", s.crlFlag(), err)
 	}
 	if err != nil {
 		log.Warn("starting without a revocation list", "error", err)
 	}
 	return list, nil
+}
+
+// crlFlag is the flag that says where the list comes from.
+func (s *settings) crlFlag() string {
+	if s.crl != "" {
+		return "--crl"
+	}
+	return "--authority"
 }
 
 // issuers are those who may sign the list.

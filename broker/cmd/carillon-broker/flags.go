@@ -12,6 +12,7 @@ import (
 	"github.com/peterbourgon/ff/v3/fftoml"
 
 	"github.com/carillon-iot/carillon/broker"
+	"github.com/carillon-iot/carillon/pki/enroll"
 )
 
 // settings are what the flags of serve say.
@@ -79,9 +80,9 @@ func (s *settings) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.roots, "roots", "", "PEM `file` with the roots that issue clients' certificates")
 	fs.StringVar(&s.authority, "authority", "", "`URL` of Carillon's authority, which renews the certificate and publishes the revocation list")
 	fs.StringVar(&s.crl, "crl", "", "`URL or file` of the revocation list (DER or PEM), instead of the authority's")
-	fs.DurationVar(&s.crlEvery, "crl-every", time.Minute, "time between two fetches of the revocation list")
+	durationVar(fs, &s.crlEvery, "crl-every", time.Minute, "time between two fetches of the revocation list")
 	fs.StringVar(&s.crlIssuers, "crl-issuers", "", "PEM `file` with the certificates that sign the revocation list; empty for the intermediates in --cert")
-	fs.BoolVar(&s.crlOptional, "crl-optional", false, "start even if the revocation list cannot be fetched")
+	fs.BoolVar(&s.crlOptional, "crl-optional", false, "start even if the revocation list cannot be fetched, such as while the authority is down")
 	fs.BoolVar(&s.insecure, "without-revocation", false, "accept revoked certificates until they expire: no --authority and no --crl")
 	fs.BoolVar(&s.logJSON, "log-json", false, "log as JSON, one object a line")
 	fs.BoolVar(&s.verbose, "verbose", false, "log each connection of a client")
@@ -96,10 +97,10 @@ func (s *settings) registerLimits(fs *flag.FlagSet) {
 	v := &s.limits
 	fs.IntVar(&v.MaxClients, "max-clients", l.MaxClients, "`number` of connected clients")
 	fs.IntVar(&v.MaxPending, "max-pending", l.MaxPending, "`number` of connections that have not got as far as MQTT")
-	fs.DurationVar(&v.ConnectTimeout, "connect-timeout", l.ConnectTimeout, "time for TLS and CONNECT")
+	durationVar(fs, &v.ConnectTimeout, "connect-timeout", l.ConnectTimeout, "time for TLS and CONNECT")
 	fs.IntVar(&v.MaxPacket, "max-packet", l.MaxPacket, "largest packet from a client, in `bytes`")
-	fs.DurationVar(&v.MaxKeepAlive, "max-keep-alive", l.MaxKeepAlive, "longest keep alive that a client may ask for")
-	fs.DurationVar(&v.WriteTimeout, "write-timeout", l.WriteTimeout, "time for which a client may take nothing of what is sent to it")
+	durationVar(fs, &v.MaxKeepAlive, "max-keep-alive", l.MaxKeepAlive, "longest keep alive that a client may ask for")
+	durationVar(fs, &v.WriteTimeout, "write-timeout", l.WriteTimeout, "time for which a client may take nothing of what is sent to it")
 	fs.IntVar(&v.DeviceBuffer, "device-buffer", l.DeviceBuffer, "`bytes` that may pile up for a device")
 	fs.IntVar(&v.BridgeBuffer, "bridge-buffer", l.BridgeBuffer, "`bytes` that may pile up for a bridge")
 	fs.Float64Var(&v.DeviceRate, "device-rate", l.DeviceRate, "`packets` a second from a device in the long run")
@@ -108,7 +109,27 @@ func (s *settings) registerLimits(fs *flag.FlagSet) {
 	fs.IntVar(&v.BridgeBurst, "bridge-burst", l.BridgeBurst, "`packets` from a bridge at once")
 	fs.IntVar(&v.MaxInflight, "max-inflight", l.MaxInflight, "`messages` that a client may leave unacknowledged")
 	fs.IntVar(&v.WriteQueue, "write-queue", l.WriteQueue, "`messages` for one client that may wait to be encoded")
-	fs.DurationVar(&v.SweepEvery, "sweep-every", l.SweepEvery, "time between two searches for expired and revoked clients")
+	durationVar(fs, &v.SweepEvery, "sweep-every", l.SweepEvery, "time between two searches for expired and revoked clients")
+}
+
+// durationVar defines a flag whose error says what was found: that of package
+// flag does not, when the value comes from the environment or from a file.
+func durationVar(fs *flag.FlagSet, to *time.Duration, name string, value time.Duration, usage string) {
+	*to = value
+	fs.Var((*duration)(to), name, usage)
+}
+
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (d *duration) Set(text string) error {
+	v, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 10s or 5m", text)
+	}
+	*d = duration(v)
+	return nil
 }
 
 // check refuses settings that contradict each other, before anything is opened.
@@ -128,6 +149,9 @@ func (s *settings) check(args []string) error {
 		return usagef("no source of revocations: want --authority, --crl or --without-revocation")
 	case s.crlEvery <= 0:
 		return usagef("--crl-every is %v, want a positive time", s.crlEvery)
+	}
+	if err := (&enroll.Client{URL: s.authority}).CheckURL(); s.authority != "" && err != nil {
+		return usagef("--authority: %w", err)
 	}
 	if _, err := s.limits.WithDefaults(); err != nil {
 		return usageError{err}

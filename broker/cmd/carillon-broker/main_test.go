@@ -52,6 +52,8 @@ func TestUsage(t *testing.T) {
 		"no roots":            {[]string{"serve", "--cert=c", "--key=k"}, "", 2, "--roots"},
 		"no revocations":      {files, "", 2, "no source of revocations"},
 		"both":                {append(files, "--crl=x", "--without-revocation"), "", 2, "contradicts"},
+		"authority":           {append(files, "--authority=http://a:1"), "", 2, `--authority: address of the authority "http://a:1", want https://host:port`},
+		"no unit":             {append(files, "--crl=x", "--sweep-every=5"), "", 2, `"5" is not a duration such as`},
 		"argument":            {append(files, "--crl=x", "extra"), "", 2, `unexpected argument "extra"`},
 		"interval":            {append(files, "--crl=x", "--crl-every=-1s"), "", 2, "--crl-every is -1s"},
 		"limit":               {append(files, "--crl=x", "--max-keep-alive=24h"), "", 2, "longest keep alive is 24h0m0s, want 5s to 12h"},
@@ -223,7 +225,7 @@ func TestServe(t *testing.T) {
 		t.Error(err)
 	}
 	body := get(t, metrics+"/metrics")
-	for _, want := range []string{"\ncarillon_broker_devices 1\n", "\ncarillon_broker_messages_in_total 1\n", "\ncarillon_broker_revocations_age_seconds -1e-09\n"} {
+	for _, want := range []string{"\ncarillon_broker_devices 1\n", "\ncarillon_broker_messages_in_total 1\n", "\ncarillon_broker_revocations_age_seconds -1\n"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("metrics lack %q:\n%s", want, body)
 		}
@@ -320,6 +322,11 @@ func TestStartFails(t *testing.T) {
 	p := start(t, authority, "--without-revocation")
 	addr := p.said("broker listening", "address")
 	p.writePEM("foreign.pem", "X509 CRL", foreign.CRL())
+	other := mtls.Files{CertFile: p.path("bridge.crt"), KeyFile: p.path("bridge.key")}
+	bridge := authority.Bridge("b1")
+	if err := other.Store(bridge.PrivateKey.(crypto.Signer), []*x509.Certificate{bridge.Leaf}); err != nil {
+		t.Fatal(err)
+	}
 	p.writePEM("empty.pem", "CERTIFICATE REQUEST", nil)
 	base := []string{"serve", "--listen=127.0.0.1:0", "--cert=" + p.path("broker.crt"), "--key=" + p.path("broker.key"), "--roots=" + p.path("roots.pem")}
 	refused := httptest.NewServer(http.NotFoundHandler())
@@ -330,13 +337,14 @@ func TestStartFails(t *testing.T) {
 	}{
 		"address in use":         {[]string{"--listen=" + addr, "--without-revocation"}, "--listen"},
 		"metrics address in use": {[]string{"--metrics=" + addr, "--without-revocation"}, "--metrics"},
-		"another's list":         {[]string{"--crl=" + p.path("foreign.pem")}, "revocation list"},
+		"another's list":         {[]string{"--crl=" + p.path("foreign.pem")}, "--crl: "},
 		"no list":                {[]string{"--crl=" + p.path("none.pem")}, "no such file"},
 		"not a list":             {[]string{"--crl=" + p.path("empty.pem")}, "X509 CRL"},
 		"no list on the server":  {[]string{"--crl=" + refused.URL}, "404"},
-		"no authority":           {[]string{"--authority=https://127.0.0.1:1"}, "revocation list"},
+		"no authority":           {[]string{"--authority=https://127.0.0.1:1"}, "--authority: fetching the revocation list"},
 		"roots":                  {[]string{"--without-revocation", "--roots=" + p.path("empty.pem")}, "--roots"},
 		"issuers":                {[]string{"--crl=" + p.path("crl.pem"), "--crl-issuers=" + p.path("empty.pem")}, "--crl-issuers"},
+		"another role":           {[]string{"--without-revocation", "--cert=" + p.path("bridge.crt"), "--key=" + p.path("bridge.key")}, `urn:carillon:bridge:b1, want one of the role "broker"`},
 		"key of another":         {[]string{"--without-revocation", "--key=" + p.path("roots.pem")}, "--cert, --key"},
 	} {
 		var out bytes.Buffer

@@ -74,6 +74,10 @@ func writeMetrics(w io.Writer, s broker.Stats, list *mtls.RevocationList) {
 	if list != nil {
 		status := list.Status()
 		gauge("revocations", "Revoked certificates known.", status.Entries)
-		gauge("revocations_age_seconds", "Time since the revocation list last came, -1 for never.", status.Age(time.Now()).Seconds())
+		age := -1.0
+		if status.Loaded() {
+			age = status.Age(time.Now()).Seconds()
+		}
+		gauge("revocations_age_seconds", "Time since the revocation list last came, -1 for never.", age)
 	}
 }

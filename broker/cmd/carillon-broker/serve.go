@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,6 +44,12 @@ func (s *settings) serve(ctx context.Context, log *slog.Logger) error {
 	cert, err := files.Load()
 	if err != nil {
 		return fmt.Errorf("--cert, --key: %w", err)
+	}
+	if id, err := mtls.IdentityOf(cert.Leaf); err == nil && id.Role != mtls.RoleBroker {
+		return fmt.Errorf("--cert: %q is a certificate of %s, want one of the role %q", s.cert, id, mtls.RoleBroker)
+	}
+	if end := cert.Leaf.NotAfter; time.Now().After(end) {
+		log.Error("the broker's certificate has expired, and clients refuse it: enrol anew, into the same files", "file", s.cert, "expired", end.UTC())
 	}
 	roots, err := mtls.ReadCertificates(s.roots)
 	if err != nil {
