@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,6 +197,39 @@ func TestRevoked(t *testing.T) {
 			t.Error("a revoked device rang a phone")
 		}
 		w.empty()
+	})
+}
+
+// A device that is revoked while its request waits gets no token, whatever the
+// person decides, and none is asked for.
+func TestRevokedWhileWaiting(t *testing.T) {
+	op := &cibatest.Provider{}
+	inWorld(t, op, func(w *world) {
+		op.OnRequest = func(r cibatest.Request) { time.AfterFunc(20*time.Second, func() { op.Approve(r.AuthReqID) }) }
+		var bad atomic.Pointer[x509.Certificate]
+		w.edit = func(c *bridge.Config) {
+			c.Revoked = func(c *x509.Certificate) bool { return bad.Load() != nil && bad.Load().Equal(c) }
+		}
+		w.start()
+		stolen, other := w.car("car-1"), w.car("car-2")
+		a, b := stolen.signIn("anna@example.com"), other.signIn("bela@example.com")
+		stolen.send(a)
+		other.send(b)
+		time.Sleep(10 * time.Second)
+		bad.Store(stolen.signer.Chain()[0])
+		w.stop() // what it knows then comes from the store
+		w.start()
+		stolen.use(w.ca.Device("car-1")) // the thief's receipt is not believed, a new owner's is
+		stolen.hello()
+		if r, ok := stolen.await(a.ID, time.Minute).(*schemas.Refused); !ok || r.Code != schemas.NotAllowed {
+			t.Errorf("a revoked device was answered with %+v", stolen.final(a.ID))
+		}
+		if _, ok := other.await(b.ID, time.Minute).(*schemas.Granted); !ok {
+			t.Errorf("another device was answered with %+v", other.final(b.ID))
+		}
+		if s := op.Stats(); s.Redeemed != 1 {
+			t.Errorf("the provider issued %d tokens, want the other device's", s.Redeemed)
+		}
 	})
 }
 

@@ -76,14 +76,14 @@ func (b *Bridge) receive(ctx context.Context, in message) {
 		b.shutOut(d, m, from)
 		return
 	}
-	b.act(ctx, d, m)
+	b.act(ctx, d, env.KeyID, m)
 }
 
 // act gives an authenticated message to whom it concerns.
-func (b *Bridge) act(ctx context.Context, d schemas.DeviceID, m schemas.Message) {
+func (b *Bridge) act(ctx context.Context, d schemas.DeviceID, from schemas.KeyID, m schemas.Message) {
 	switch m := m.(type) {
 	case *schemas.SignIn:
-		b.signIn(ctx, d, m)
+		b.signIn(ctx, d, from, m)
 	case *schemas.Cancel:
 		b.cancel(ctx, d, m)
 	case *schemas.Receipt:

@@ -58,6 +58,14 @@ func (b *Bridge) poll(ctx context.Context, r store.Request) {
 		b.conclude(ctx, r, code, retry)
 		return
 	}
+	switch revoked, err := b.senders.wasRevoked(ctx, r.Device, r.Details.Sender, sent); {
+	case err != nil:
+		b.log.Error("looking for a device's certificate", "device", r.Device, "error", err)
+		return // the claim runs out, and the row is looked at again
+	case revoked: // what the person decides is of no effect
+		b.conclude(ctx, r, schemas.NotAllowed, 0)
+		return
+	}
 	b.step(stepClaimed)
 	callCtx, cancel := context.WithTimeout(ctx, pollTimeout)
 	b.count.polls.Add(1)

@@ -27,8 +27,9 @@ type about struct {
 	Purpose string       `json:"purpose,omitempty"`
 }
 
-// signIn answers a repeated request with its state and begins a new one.
-func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, m *schemas.SignIn) {
+// signIn answers a repeated request with its state and begins a new one. From is
+// the certificate that has signed it.
+func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, from schemas.KeyID, m *schemas.SignIn) {
 	k := store.Key{Device: d, ID: m.ID}
 	r, known, err := b.cfg.Store.Find(ctx, k)
 	if err != nil {
@@ -51,6 +52,7 @@ func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, m *schemas.Sign
 	case refusal != nil:
 		b.reject(ctx, k, *refusal)
 	default:
+		a.Details.Sender = from
 		b.begin(ctx, a)
 	}
 }

@@ -58,6 +58,7 @@ type Details struct {
 	Asked       int64             `cbor:"7,keyasint"` // when, seconds since 1970
 	Binding     string            `cbor:"8,keyasint"`
 	AuthReqID   string            `cbor:"9,keyasint,omitempty"` // once Waiting
+	Sender      schemas.KeyID     `cbor:"10,keyasint"`          // of the device's certificate
 }
 
 // A Hint says to the provider who is meant.
