@@ -10,10 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
-	"golang.org/x/sync/errgroup"
 )
 
 // A Bridge serves the devices of one broker with one provider. Several may share

@@ -40,10 +40,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/carillon-iot/carillon/broker/link"
-	"github.com/carillon-iot/carillon/pki/mtls"
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"golang.org/x/time/rate"
+
+	"github.com/carillon-iot/carillon/broker/link"
+	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
 // Config says what a broker listens on and whom it trusts. Listener and TLS are

@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
 	"github.com/carillon-iot/carillon/broker/brokertest"
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // client speaks MQTT packet by packet, so that it can also say what no decent

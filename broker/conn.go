@@ -7,9 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carillon-iot/carillon/pki/mtls"
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"golang.org/x/time/rate"
+
+	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
 // Why a connection ended, as far as the broker decided it.

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carillon-iot/carillon/pki/mtls"
-	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 	"golang.org/x/time/rate"
+
+	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 )
 
 // script is a connection on which everything the client will ever say has

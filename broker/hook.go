@@ -11,9 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/carillon-iot/carillon/broker/link"
 )
 
 // This is the only file that knows how the MQTT library is held, and what it

@@ -9,9 +9,10 @@ import (
 	"runtime/debug"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
-	"golang.org/x/time/rate"
 )
 
 // accept serves each connection in a goroutine of its own. It returns nil when

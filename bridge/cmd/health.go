@@ -9,9 +9,10 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/broker/link"
-	"golang.org/x/sync/errgroup"
 )
 
 // serveHealth answers /healthz (the process lives and its database answers) and

@@ -6,9 +6,10 @@ import (
 	"io"
 	"log/slog"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/store"
-	"golang.org/x/sync/errgroup"
 )
 
 // logger returns a logger as configured.

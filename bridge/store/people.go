@@ -8,8 +8,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/carillon-iot/carillon/schemas"
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // A Pairing is a person whom a device has signed in.

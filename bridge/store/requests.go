@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/schemas"
-	"github.com/fxamacker/cbor/v2"
 )
 
 // A Key names a request: ids are unique for one device.

@@ -11,8 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/carillon-iot/carillon/broker/link"
 )
 
 // received is a connection on which b has arrived.

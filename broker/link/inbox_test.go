@@ -6,8 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/carillon-iot/carillon/broker/link"
 )
 
 func TestMessagesArriveInOrder(t *testing.T) {

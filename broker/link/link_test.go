@@ -10,9 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // journal records the callbacks of a link.

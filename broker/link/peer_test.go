@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/carillon-iot/carillon/broker/link"
 )
 
 // broker is the other end of a link under test: each connection is answered by
