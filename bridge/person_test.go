@@ -1,11 +1,14 @@
 package bridge_test
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // A name that can be spelt in many ways has one phone: devices that spell it
@@ -44,4 +47,28 @@ func TestSpellingsShareAPhone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An ID token that the provider does not take costs the device that has made it
+// up, and not the person whom it names: else a stranger could keep people out of
+// their cars without a phone ringing.
+func TestForgedHintCostsNobody(t *testing.T) {
+	op := &cibatest.Provider{AutoApprove: time.Second, Subject: func(hint string) (string, bool) { return "248289", strings.HasPrefix(hint, "anna") }}
+	inWorld(t, op, func(w *world) {
+		w.start()
+		car, stranger := w.car("car-1"), w.car("car-2")
+		car.grant(car.signIn("anna@example.com"))
+		forged := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"248289"}`)) + ".e30"
+		for i := range w.policy.PerDevice.Burst + 2 {
+			m := stranger.signIn("")
+			m.Person = nil
+			stranger.private(m, schemas.Private{IDTokenHint: forged})
+			want := schemas.UnknownPerson
+			if i >= w.policy.PerDevice.Burst {
+				want = schemas.TooManyRequests
+			}
+			stranger.refused(m, want)
+		}
+		car.grant(car.signIn(""))
+	})
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
@@ -67,7 +68,13 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 	if retry > a.expiry/2 {
 		retry = a.expiry / 2
 	}
+	// A hint that the provider does not take may still claim to be about somebody,
+	// who must not pay for it.
+	var back []store.Quota
+	if errors.Is(cause, ciba.ErrUnknownUser) {
+		back = append(back, a.perPerson)
+	}
 	e, err := b.refusal(a.Key, code, retry)
 	r := store.Request{Key: a.Key, Deadline: a.Deadline}
-	b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e) })
+	b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e, back...) })
 }

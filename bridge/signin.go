@@ -15,8 +15,9 @@ import (
 // An attempt is a new sign-in on its way to the provider. Part of it is secret.
 type attempt struct {
 	store.Start
-	about  about
-	expiry time.Duration
+	about     about
+	expiry    time.Duration
+	perPerson store.Quota // one of Quotas
 }
 
 // about is the request_context of an attempt.
@@ -96,8 +97,9 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 	}
 	now := time.Now()
 	a := attempt{
-		about:  about{m.Device.String(), m.Seat, m.Moving, private.Purpose},
-		expiry: b.cfg.Policy.Expiry(time.Duration(m.Expiry) * time.Second),
+		about:     about{m.Device.String(), m.Seat, m.Moving, private.Purpose},
+		expiry:    b.cfg.Policy.Expiry(time.Duration(m.Expiry) * time.Second),
+		perPerson: store.Quota{Name: "person " + who.person.String(), Rate: b.cfg.Policy.PerPerson},
 	}
 	a.Start = store.Start{
 		Key:      k,
@@ -107,7 +109,7 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 		Deadline: now.Add(a.expiry),
 		Quotas: []store.Quota{
 			{Name: "device " + string(k.Device), Rate: b.cfg.Policy.PerDevice},
-			{Name: "person " + who.person.String(), Rate: b.cfg.Policy.PerPerson},
+			a.perPerson,
 			{Name: "provider " + b.cfg.Issuer, Rate: b.cfg.Policy.PerProvider},
 		},
 		Details: store.Details{

@@ -45,11 +45,19 @@ func (s *Store) Reject(ctx context.Context, e Ending) (stored bool, err error) {
 	return stored, err
 }
 
-// Refuse ends a request that rings or waits. It reports whether it did.
-func (s *Store) Refuse(ctx context.Context, e Ending) (ended bool, err error) {
+// Refuse ends a request that rings or waits. It reports whether it did. Back are
+// the quotas that get back what the request took: it has rung nobody.
+func (s *Store) Refuse(ctx context.Context, e Ending, back ...Quota) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		ended, err = t.end(e, "state IN ('ringing', 'waiting')")
-		return err
+		if ended, err = t.end(e, "state IN ('ringing', 'waiting')"); err != nil || !ended {
+			return err
+		}
+		for _, q := range back {
+			if err := t.giveBack(q); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return ended, err
 }

@@ -145,3 +145,9 @@ func (t *tx) spend(q Quota, full time.Time) error {
 		q.Name, ms(full))
 	return err
 }
+
+// giveBack undoes one spend. A bucket that is full again has no row.
+func (t *tx) giveBack(q Quota) error {
+	_, err := t.exec("UPDATE quotas SET full_at = full_at - $1 WHERE name = $2", q.Rate.Every.Milliseconds(), q.Name)
+	return err
+}
