@@ -29,7 +29,7 @@ func TestArrows(t *testing.T) {
 
 // The command dials a broker, and is still no broker, authority, provider or
 // device.
-func TestCommandArrows(t *testing.T) {
+func TestArrowsOfTheCommand(t *testing.T) {
 	wantNone(t, []string{"./cmd/carillon-bridge"}, map[string]string{
 		ours + "agent":             "agent and bridge meet as bytes on a topic",
 		ours + "device-sim":        "nobody imports the world",
