@@ -98,7 +98,11 @@ func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.Sig
 		b.busy(k, err)
 		return
 	}
-	b.ended(e, done, "sessions", len(sessions), "all", m.All)
+	if m.All {
+		b.ended(e, done, "sessions", "all")
+	} else {
+		b.ended(e, done, "sessions", len(sessions))
+	}
 	if !done {
 		b.again(ctx, k)
 	}
