@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -200,6 +202,9 @@ func (s *settings) buildAuth() (ciba.Authenticator, error) {
 // openKeys reads the key files, and makes those that do not exist.
 func (s *settings) openKeys(log *slog.Logger) (*store.Keyring, []*schemas.SealKey, error) {
 	path := s.beside(s.storeKey, ".key")
+	if err := s.storeKeyLost(path); err != nil {
+		return nil, nil, err
+	}
 	data, err := readOrMake(path, freshStoreKey, log)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--store-key: %w", err)
@@ -217,6 +222,18 @@ func (s *settings) openKeys(log *slog.Logger) (*store.Keyring, []*schemas.SealKe
 		return nil, nil, fmt.Errorf("--seal-key: %q: %w", path, err)
 	}
 	return ring, sealKeys, nil
+}
+
+// storeKeyLost returns an error if there is a database and no key to it: a fresh
+// one would open nothing.
+func (s *settings) storeKeyLost(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if info, err := os.Stat(s.db); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil
+	}
+	return fmt.Errorf("--store-key: %q does not exist, and the database %q cannot be opened without it: bring it back from the back-up", path, s.db)
 }
 
 // newLink returns the connection to the broker, over which the bridge is to

@@ -32,6 +32,9 @@ func (s *settings) check(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := s.storeKeyLost(s.beside(s.storeKey, ".key")); err != nil {
+		return err
+	}
 	if err := checkFolders(map[string]string{"--db": s.db, "--store-key": s.beside(s.storeKey, ".key"), "--seal-key": s.beside(s.sealKey, ".seal")}); err != nil {
 		return err
 	}

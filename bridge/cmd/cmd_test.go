@@ -133,6 +133,22 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
+// A database whose key is lost is not given another key, which would only hide
+// that it has to come back from the back-up.
+func TestStoreKeyLost(t *testing.T) {
+	w := newWorld(t, &cibatest.Provider{})
+	w.write("bridge.db", "a database\n")
+	for _, command := range []string{"serve", "check-config"} {
+		code, _, stderr := w.main(args(command, w.flags())...)
+		if code != 1 || !contains(stderr, "--store-key", w.path("bridge.db.key"), "back-up") {
+			t.Errorf("%s: exit status %d: %s", command, code, stderr)
+		}
+		if _, err := os.Stat(w.path("bridge.db.key")); err == nil {
+			t.Errorf("%s made another key", command)
+		}
+	}
+}
+
 // Every wrong setting is named, with what was found and what is allowed.
 func TestWrongSettings(t *testing.T) {
 	w := newWorld(t, &cibatest.Provider{})
