@@ -93,8 +93,12 @@ func (l *RevocationList) refreshAndLog(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && (before.Err == nil || before.Err.Error() != err.Error()):
+		if !before.Loaded() {
+			l.cfg.Logger.Warn("cannot fetch the revocation list, and there has been none yet: revoked certificates are accepted", "error", err)
+			return
+		}
 		l.cfg.Logger.Warn("cannot refresh the revocation list, the last good one stays in force",
-			"error", err, "loaded", before.Loaded(), "fetched", before.Fetched, "next_update", before.NextUpdate)
+			"error", err, "fetched", before.Fetched, "next_update", before.NextUpdate)
 	case err == nil && before.Err != nil:
 		l.cfg.Logger.Info("revocation list refreshed again", "entries", l.Status().Entries)
 	}
@@ -124,7 +128,7 @@ func (l *RevocationList) refresh(ctx context.Context) (changed bool, err error) 
 	defer cancel()
 	der, err := l.cfg.Source(ctx)
 	if err != nil {
-		return false, fmt.Errorf("fetching the revocation list: %w", err)
+		return false, err // a source says what it was doing
 	}
 	issuer, next, err := parseRevocations(der, l.cfg.Issuers)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestRevocationList(t *testing.T) {
 		if s := list.Status(); s.Loaded() || !s.Stale(time.Now()) || s.Age(time.Now()) >= 0 || s.Err == nil {
 			t.Errorf("status before the first list: %+v", s)
 		}
-		if n := strings.Count(src.logged(), "cannot refresh"); n != 1 {
+		if n := strings.Count(src.logged(), "there has been none yet"); n != 1 {
 			t.Errorf("%d complaints in a minute, want 1:\n%s", n, src.logged())
 		}
 
@@ -118,6 +118,9 @@ func TestRevocationList(t *testing.T) {
 		// The authority is down for longer than its list is good.
 		src.answer(nil, errors.New("authority is down"))
 		time.Sleep(25 * time.Hour)
+		if n := strings.Count(src.logged(), "the last good one stays in force"); n != 1 {
+			t.Errorf("%d complaints in a day, want 1:\n%s", n, src.logged())
+		}
 		if s := list.Status(); !list.Revoked(x1) || !s.Stale(time.Now()) || s.Age(time.Now()) < 24*time.Hour {
 			t.Errorf("revoked %v, status %+v", list.Revoked(x1), s)
 		}

@@ -337,7 +337,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		"address in use":         {[]string{"--listen=" + addr, "--without-revocation"}, "--listen"},
 		"metrics address in use": {[]string{"--metrics=" + addr, "--without-revocation"}, "--metrics"},
-		"another's list":         {[]string{"--crl=" + p.path("foreign.pem")}, "--crl: "},
+		"another's list":         {[]string{"--crl=" + p.path("foreign.pem")}, "--crl: revocation list"},
 		"no list":                {[]string{"--crl=" + p.path("none.pem")}, "no such file"},
 		"not a list":             {[]string{"--crl=" + p.path("empty.pem")}, "X509 CRL"},
 		"no list on the server":  {[]string{"--crl=" + refused.URL}, "404"},
