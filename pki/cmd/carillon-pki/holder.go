@@ -76,6 +76,7 @@ func (c *cli) enroll(ctx context.Context, o *enrollFlags, args []string) error {
 		return err
 	}
 	if cert, err := files.Load(); err == nil {
+		c.noteKept(cert, o)
 		return c.describe(cert)
 	}
 	token := o.token
@@ -92,6 +93,18 @@ func (c *cli) enroll(ctx context.Context, o *enrollFlags, args []string) error {
 		return err
 	}
 	return c.describe(cert)
+}
+
+// noteKept says that a token was not used, to whoever brought one.
+func (c *cli) noteKept(cert *tls.Certificate, o *enrollFlags) {
+	if o.token == "" && o.tokenFile == "" {
+		return
+	}
+	state := "a certificate is there already"
+	if time.Now().After(cert.Leaf.NotAfter) {
+		state = "an expired certificate is there already"
+	}
+	fmt.Fprintf(c.err, "%s, and the token was not used: to enrol anew, remove %q first, and %q for another key\n", state, o.cert, o.key)
 }
 
 func (c *cli) readToken(name string) (string, error) {

@@ -36,6 +36,10 @@ func TestSession(t *testing.T) {
 	if again := ok(t, "enroll", "--cert", in("d.crt"), "--key", in("d.key")); again != r.out {
 		t.Errorf("enrolling again: %q, want %q", again, r.out)
 	}
+	kept := carillon(t, "", "enroll", "--token", "unused", "--cert", in("d.crt"), "--key", in("d.key"))
+	if kept.code != 0 || kept.out != r.out || !strings.Contains(kept.err, "the token was not used") || !strings.Contains(kept.err, in("d.crt")) {
+		t.Errorf("enrolling again with a token: %+v", kept)
+	}
 	if root, want := read(t, in("root.crt")), ok(t, "root", "--dir", p.dir); root != want {
 		t.Error("the root that enroll stored is not the root")
 	}
