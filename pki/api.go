@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -80,9 +81,7 @@ func (a *Authority) guarded(guard func(*http.Request) error, next http.HandlerFu
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := guard(r)
 		if err == nil {
-			a.calling.Lock()
-			defer a.calling.Unlock()
-			next(w, r)
+			a.callStep(next, r).send(w)
 			return
 		}
 		a.logRefusal(r, err)
@@ -90,6 +89,33 @@ func (a *Authority) guarded(guard func(*http.Request) error, next http.HandlerFu
 		errors.As(err, &answer)
 		reply(w, answer.status, problem(answer.status, answer.Error()))
 	}
+}
+
+// callStep has step-ca answer one call at a time. The answer is sent later: to
+// wait for a caller who does not read would be to let all others wait.
+func (a *Authority) callStep(call http.HandlerFunc, r *http.Request) *heldAnswer {
+	a.calling.Lock()
+	defer a.calling.Unlock()
+	held := &heldAnswer{header: make(http.Header), status: http.StatusOK}
+	call(held, r)
+	return held
+}
+
+// heldAnswer is an http.ResponseWriter that keeps an answer until it is sent.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (h *heldAnswer) Header() http.Header         { return h.header }
+func (h *heldAnswer) WriteHeader(status int)      { h.status = status }
+func (h *heldAnswer) Write(b []byte) (int, error) { return h.body.Write(b) }
+
+func (h *heldAnswer) send(w http.ResponseWriter) {
+	maps.Copy(w.Header(), h.header)
+	w.WriteHeader(h.status)
+	_, _ = w.Write(h.body.Bytes()) // the caller is gone, if anything
 }
 
 // problem is the body of a refusal, as step-ca writes it.
