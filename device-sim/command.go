@@ -115,7 +115,8 @@ func options(command string) []ff.Option {
 }
 
 // commonFlags are those of every command that opens a world.
-func commonFlags(fs *flag.FlagSet) (asJSON *bool) {
+func commonFlags(fs *flag.FlagSet, json *bool, keep *string) {
 	fs.String("config", "", "read flags from this TOML `file`")
-	return fs.Bool("json", false, "print one JSON object a line")
+	fs.BoolVar(json, "json", false, "print one JSON object a line")
+	fs.StringVar(keep, "keep", "", "keep certificates, database and logs in this empty `directory`")
 }

@@ -24,10 +24,9 @@ type runFlags struct {
 func runCommand(std stdio) *ffcli.Command {
 	var f runFlags
 	fs := newFlagSet("run")
-	asJSON := commonFlags(fs)
+	commonFlags(fs, &f.json, &f.keep)
 	fs.BoolVar(&f.all, "all", false, "run every scenario, one after the other")
 	fs.Uint64Var(&f.seed, "seed", 1, "decides what people leave to chance: how long they think")
-	fs.StringVar(&f.keep, "keep", "", "keep certificates, database and logs in this empty `directory`")
 	return &ffcli.Command{
 		Name:       "run",
 		ShortUsage: "device-sim run NAME|FILE.txt [--json] [--seed N]\n  device-sim run --all",
@@ -48,7 +47,6 @@ EXAMPLES
 			if err != nil {
 				return err
 			}
-			f.json = *asJSON
 			return runScenarios(ctx, std, f, names)
 		},
 	}

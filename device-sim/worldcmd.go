@@ -22,12 +22,11 @@ type worldFlags struct {
 func worldCommand(std stdio) *ffcli.Command {
 	var f worldFlags
 	fs := newFlagSet("world")
-	asJSON := commonFlags(fs)
+	commonFlags(fs, &f.json, &f.keep)
 	fs.BoolVar(&f.auto, "auto", false, "approve by itself, sign out again, and end")
 	fs.StringVar(&f.device, "device", "blue", "the `car` that asks: "+strings.Join(world.CarNames(), " or "))
 	fs.StringVar(&f.person, "person", "anna", "the `person` who is asked: "+strings.Join(personNames(), ", "))
 	fs.StringVar(&f.scope, "scope", "seat climate", "what for: `words` of "+strings.Join(scopeNames(), ", "))
-	fs.StringVar(&f.keep, "keep", "", "keep certificates, database and logs in this empty `directory`")
 	return &ffcli.Command{
 		Name:       "world",
 		ShortUsage: "device-sim world [--auto] [--device blue] [--person anna]",
@@ -45,7 +44,6 @@ EXAMPLES
 		FlagSet: fs,
 		Options: options("world"),
 		Exec: func(ctx context.Context, args []string) error {
-			f.json = *asJSON
 			if err := f.check(args); err != nil {
 				return err
 			}
