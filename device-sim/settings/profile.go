@@ -35,13 +35,13 @@ type Profile struct {
 }
 
 //go:embed people.json
-var samples []byte
+var samples string
 
 // Samples returns the profiles of the sample people of package provider, by
 // subject.
 func Samples() map[string]Profile {
 	var out map[string]Profile
-	if err := json.Unmarshal(samples, &out); err != nil {
+	if err := json.Unmarshal([]byte(samples), &out); err != nil {
 		panic("settings: people.json: " + err.Error()) // it is compiled in, and tested
 	}
 	return out
