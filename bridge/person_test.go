@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -70,5 +71,24 @@ func TestForgedHintCostsNobody(t *testing.T) {
 			stranger.refused(m, want)
 		}
 		car.grant(car.signIn(""))
+	})
+}
+
+// A person whom the store cannot read any more is not named in the log either.
+func TestUnreadablePerson(t *testing.T) {
+	const subject = "anna.subject@example.com"
+	op := &cibatest.Provider{AutoApprove: time.Second, Subject: func(string) (string, bool) { return subject, true }}
+	inWorld(t, op, func(w *world) {
+		w.start()
+		car := w.car("car-1")
+		car.grant(car.signIn("anna@example.com"))
+		w.sql(func(db *sql.DB) error {
+			_, err := db.Exec("UPDATE pairings SET secret = substr(secret, 1, length(secret) - 1)")
+			return err
+		})
+		car.refused(car.signIn(""), schemas.UnknownPerson)
+		if log := w.logs.String(); !strings.Contains(log, "cannot be read") || strings.Contains(log, subject) {
+			t.Errorf("the log says %s", log)
+		}
 	})
 }

@@ -73,18 +73,19 @@ func (k *Keyring) seal(where string, plain []byte) []byte {
 	return k.keys[k.first].Seal(out, nil, plain, []byte(where))
 }
 
-// open is the inverse of seal.
+// open is the inverse of seal. Its errors do not say where, which may name a
+// person.
 func (k *Keyring) open(where string, sealed []byte) ([]byte, error) {
 	if len(sealed) < 5 || sealed[0] != cipherVersion {
-		return nil, fmt.Errorf("secret of %s: not in a form that this program writes", where)
+		return nil, errors.New("not in a form that this program writes")
 	}
 	aead, ok := k.keys[keyName(sealed[1:5])]
 	if !ok {
-		return nil, fmt.Errorf("secret of %s: encrypted under key %s, which is not among the keys given", where, hex.EncodeToString(sealed[1:5]))
+		return nil, fmt.Errorf("encrypted under key %s, which is not among the keys given", hex.EncodeToString(sealed[1:5]))
 	}
 	plain, err := aead.Open(nil, nil, sealed[5:], []byte(where))
 	if err != nil {
-		return nil, fmt.Errorf("secret of %s: does not open", where)
+		return nil, errors.New("changed, or not of this place")
 	}
 	return plain, nil
 }
@@ -105,7 +106,7 @@ func (s *Store) loadIndexKey(ctx context.Context) error {
 		return err
 	}
 	if s.index, err = s.keys.open("secrets/"+name, sealed); err != nil {
-		return err
+		return fmt.Errorf("the state's own key: %w", err)
 	}
 	if keyName(sealed[1:5]) == s.keys.first {
 		return nil

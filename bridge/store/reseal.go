@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 )
 
 // A sealedCell is one secret in the database.
@@ -34,7 +35,7 @@ func (s *Store) Reseal(ctx context.Context, n int) (found int, err error) {
 		where := pairingPlace(c.device, c.issuer, c.subject)
 		plain, err := s.keys.open(where, c.sealed)
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("a person of device %q: %w", c.device, err)
 		}
 		fresh[i] = s.keys.seal(where, plain)
 	}
