@@ -202,7 +202,7 @@ func (p *Phone) decide(ctx context.Context, r provider.Request) {
 	}
 	err := p.send(ctx, r.ID, d)
 	if err != nil {
-		p.cfg.Logger.Warn("decision not taken", "request", r.ID, "verdict", d.Verdict.String(), "err", err)
+		p.cfg.Logger.Warn("decision not taken", "request", r.ID, "verdict", d.Verdict.String(), "error", err)
 	}
 	p.cfg.OnDone(r, d, err)
 }

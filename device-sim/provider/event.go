@@ -39,5 +39,5 @@ func (p *Provider) logError(ctx context.Context, err error) {
 	if errors.As(err, &refused) {
 		level, code = slog.LevelDebug, refused.Code
 	}
-	p.cfg.Logger.Log(ctx, level, "request refused", "code", string(code), "err", err)
+	p.cfg.Logger.Log(ctx, level, "request refused", "code", string(code), "error", err)
 }

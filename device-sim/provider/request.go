@@ -145,7 +145,7 @@ func (p *Provider) Deny(ctx context.Context, id string) error {
 }
 
 func (p *Provider) logNotification(id string, err error) {
-	p.cfg.Logger.Warn("notification not delivered", "request", id, "err", err)
+	p.cfg.Logger.Warn("notification not delivered", "request", id, "error", err)
 }
 
 // fill turns an approval into what go-oidc grants. The parameters of the

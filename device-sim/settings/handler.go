@@ -84,7 +84,7 @@ func (p *problem) Error() string { return p.detail }
 // refuse answers a request that is not served: for its token (a *refusal), for
 // itself (a *problem), or because the issuer is in trouble (any other error).
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, granted access, err error) {
-	a.cfg.Logger.Debug("request refused", "method", r.Method, "err", err)
+	a.cfg.Logger.Debug("request refused", "method", r.Method, "error", err)
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		w.Header().Set("WWW-Authenticate", refused.challenge())
 		a.fail(w, r, granted, refused.status, refused.detail)

@@ -99,7 +99,7 @@ func (k *keySet) refresh(ctx context.Context, id string) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		k.cfg.Logger.Warn("issuer's keys not fetched", "issuer", k.cfg.Issuer, "err", err)
+		k.cfg.Logger.Warn("issuer's keys not fetched", "issuer", k.cfg.Issuer, "error", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

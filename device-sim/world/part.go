@@ -76,7 +76,7 @@ func (w *World) fail(err error) {
 		w.failure = err
 		close(w.failed)
 	}
-	w.cfg.Logger.Error("the world cannot go on", "err", err)
+	w.cfg.Logger.Error("the world cannot go on", "error", err)
 }
 
 // Failed is closed when a part has ended that should not have; Err says which.
