@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -116,11 +117,22 @@ func (b *Bridge) shutOut(d schemas.DeviceID, m schemas.Message, from sender) {
 	}
 }
 
-// fresh refuses a new request whose time is outside the window.
-func (b *Bridge) fresh(d schemas.DeviceID, id schemas.ID, iat uint64) bool {
+// isNew reports whether a request has not been seen before and was made within
+// the window of [schemas.Fresh]. Any other is answered here: a repeated one with
+// its state, whatever the time, so that a device may ask for as long as it likes.
+func (b *Bridge) isNew(ctx context.Context, k store.Key, iat uint64) bool {
+	r, known, err := b.cfg.Store.Find(ctx, k)
+	if err != nil {
+		b.busy(k, err)
+		return false
+	}
+	if known {
+		b.repeat(r)
+		return false
+	}
 	if err := schemas.Fresh(iat, time.Now()); err != nil {
-		b.log.Debug("clock skew", "device", d, "request", id, "reason", err)
-		b.reply(d, b.refused(id, schemas.ClockSkew, 0))
+		b.log.Debug("clock skew", "device", k.Device, "request", k.ID, "reason", err)
+		b.reply(k.Device, b.refused(k.ID, schemas.ClockSkew, 0))
 		return false
 	}
 	return true

@@ -67,15 +67,7 @@ func (b *Bridge) receipt(ctx context.Context, d schemas.DeviceID, m *schemas.Rec
 // signOut forgets sessions, and answers which.
 func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.SignOut) {
 	k := store.Key{Device: d, ID: m.ID}
-	if r, known, err := b.cfg.Store.Find(ctx, k); err != nil || known {
-		if err != nil {
-			b.busy(k, err)
-		} else {
-			b.repeat(r)
-		}
-		return
-	}
-	if !b.fresh(d, m.ID, m.IssuedAt) {
+	if !b.isNew(ctx, k, m.IssuedAt) {
 		return
 	}
 	sessions, refusal, err := b.sessionsOf(ctx, d, m)
@@ -132,15 +124,7 @@ func (b *Bridge) sessionsOf(ctx context.Context, d schemas.DeviceID, m *schemas.
 // tokens.
 func (b *Bridge) renew(ctx context.Context, d schemas.DeviceID, m *schemas.Renew) {
 	k := store.Key{Device: d, ID: m.ID}
-	if r, known, err := b.cfg.Store.Find(ctx, k); err != nil || known {
-		if err != nil {
-			b.busy(k, err)
-		} else {
-			b.repeat(r)
-		}
-		return
-	}
-	if !b.fresh(d, m.ID, m.IssuedAt) {
+	if !b.isNew(ctx, k, m.IssuedAt) {
 		return
 	}
 	_, ok, err := b.cfg.Store.Session(ctx, store.Key{Device: d, ID: m.Session}, time.Now())

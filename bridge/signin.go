@@ -32,16 +32,7 @@ type about struct {
 // the certificate that has signed it.
 func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, from schemas.KeyID, m *schemas.SignIn) {
 	k := store.Key{Device: d, ID: m.ID}
-	r, known, err := b.cfg.Store.Find(ctx, k)
-	if err != nil {
-		b.busy(k, err)
-		return
-	}
-	if known {
-		b.repeat(r)
-		return
-	}
-	if !b.fresh(d, m.ID, m.IssuedAt) {
+	if !b.isNew(ctx, k, m.IssuedAt) {
 		return
 	}
 	a, refusal, err := b.consider(ctx, k, m)
