@@ -34,10 +34,15 @@ func (r Rate) validate() error {
 
 // Take takes one from a bucket that is full again at the instant full, and
 // returns the new instant. If there is none to take, it returns how long to
-// wait for it, and the instant unchanged.
+// wait for it, and the instant unchanged, unless that is further ahead than an
+// empty bucket's: then the clock was set back, or the rate changed, and it
+// returns that of an empty bucket.
 func (r Rate) Take(full, now time.Time) (time.Time, time.Duration) {
 	if r.Unlimited() {
 		return full, 0
+	}
+	if empty := now.Add(time.Duration(r.Burst) * r.Every); full.After(empty) {
+		full = empty
 	}
 	next := now
 	if full.After(now) {

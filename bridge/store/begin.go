@@ -134,6 +134,9 @@ func (t *tx) take(q Quota, now time.Time, full *time.Time) (time.Duration, error
 	}
 	next, wait := q.Rate.Take(at(was), now)
 	*full = next
+	if wait > 0 && next.Before(at(was)) { // or it would be as far ahead for ever
+		return wait, t.spend(q, next)
+	}
 	return wait, nil
 }
 

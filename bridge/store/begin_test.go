@@ -117,3 +117,31 @@ func TestQuotasAreAllOrNothing(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// A clock that was years ahead for a moment shuts nobody out for years: a bucket
+// that was filled then is an empty one now.
+func TestQuotaOfTheFuture(t *testing.T) {
+	s := newStore(t)
+	rate := policy.Rate{Burst: 2, Every: time.Minute}
+	ask := func(who string, at time.Time) store.Begun {
+		st := start(s, who, who)
+		st.Now, st.Quotas = at, []store.Quota{{Name: "q", Rate: rate}}
+		b, err := s.Begin(ctx, st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if b := ask("a", now.AddDate(10, 0, 0)); b.Verdict != store.Started {
+		t.Fatalf("%+v", b)
+	}
+	if b := ask("b", now); b.Verdict != store.OverQuota || b.Wait != rate.Every {
+		t.Errorf("the clock was set back: %+v", b)
+	}
+	if b := ask("c", now.Add(30*time.Second)); b.Verdict != store.OverQuota || b.Wait != rate.Every/2 {
+		t.Errorf("later: %+v", b)
+	}
+	if b := ask("d", now.Add(rate.Every)); b.Verdict != store.Started {
+		t.Errorf("when the wait is over: %+v", b)
+	}
+}
