@@ -138,6 +138,10 @@ func (c *Client) Renew(ctx context.Context, chain []*x509.Certificate, key crypt
 	}
 	var answer chainAnswer
 	err = c.call(ctx, request{method: http.MethodPost, path: "/renew", cert: mtls.Fixed(cert)}, &answer)
+	if end := cert.Leaf.NotAfter; err != nil && c.now().After(end) {
+		// TLS says no more than "bad certificate".
+		return nil, fmt.Errorf("renewing %q, which expired on %s: %w", cert.Leaf.Subject.CommonName, end.UTC().Format(time.DateTime), err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("renewing %q: %w", cert.Leaf.Subject.CommonName, err)
 	}

@@ -243,6 +243,11 @@ func TestRenew(t *testing.T) {
 		})
 		_, err = c.Renew(t.Context(), chain, key)
 		wantError(t, "another subject", err, "CN=x2")
+		// TLS does not say why a certificate is refused, so this does.
+		time.Sleep(90 * 24 * time.Hour)
+		a.setDown(true)
+		_, err = c.Renew(t.Context(), chain, key)
+		wantError(t, "expired", err, "which expired on "+chain[0].NotAfter.UTC().Format(time.DateTime))
 	})
 }
 
