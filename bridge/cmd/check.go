@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,6 +24,9 @@ func (s *settings) check(out io.Writer) error {
 	}
 	if _, _, err := s.newAuthority(p, log); err != nil {
 		return err
+	}
+	if err := expired(p.cert.Leaf, time.Now()); err != nil {
+		return fmt.Errorf("--cert: %q: %w", s.cert, err)
 	}
 	storeKey, err := checkKeyFile("--store-key", s.beside(s.storeKey, ".key"), func(b []byte) error { _, err := parseStoreKeys(b); return err })
 	if err != nil {
@@ -48,6 +52,15 @@ func (s *settings) check(out io.Writer) error {
 		{"store key", storeKey},
 		{"seal key", sealKey},
 	})
+}
+
+// expired returns an error if the bridge cannot connect any more: the authority
+// renews no bridge after the end.
+func expired(leaf *x509.Certificate, now time.Time) error {
+	if now.After(leaf.NotAfter) {
+		return fmt.Errorf("expired on %s: remove the file and enrol anew", leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // checkFolders makes sure that files which may have to be made have a directory

@@ -153,6 +153,7 @@ func TestStoreKeyLost(t *testing.T) {
 func TestWrongSettings(t *testing.T) {
 	w := newWorld(t, &cibatest.Provider{})
 	w.store("device", w.ca.Device("car-1"))
+	w.store("old", w.ca.Expired(mtls.Identity{Role: mtls.RoleBridge, ID: "b1"}))
 	w.write("empty", "\n")
 	w.write("text", "this is no PEM\n")
 	rsa := filepath.Join(w.dir, "other.key")
@@ -186,6 +187,7 @@ func TestWrongSettings(t *testing.T) {
 		{map[string]string{"issuer": "http://op.example.com"}, 2, []string{"Issuer", "http://op.example.com"}},
 		{map[string]string{"cert": w.path("nothing")}, 1, []string{"--cert", "nothing"}},
 		{map[string]string{"cert": w.path("device.crt"), "key": w.path("device.key")}, 1, []string{"--cert", "urn:carillon:device:car-1", `"bridge"`}},
+		{map[string]string{"cert": w.path("old.crt"), "key": w.path("old.key")}, 1, []string{"--cert", "old.crt", "expired on", "enrol anew"}},
 		{map[string]string{"key": rsa}, 1, []string{"--key", "does not belong"}},
 		{map[string]string{"roots": w.path("text")}, 1, []string{"--roots", "no certificate"}},
 		{map[string]string{"device-roots": w.path("nothing")}, 1, []string{"--device-roots", "nothing"}},

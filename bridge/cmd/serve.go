@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,6 +38,9 @@ func (s *settings) serve(ctx context.Context, logTo io.Writer) error {
 	p, err := s.build(log)
 	if err != nil {
 		return err
+	}
+	if err := expired(p.cert.Leaf, time.Now()); err != nil {
+		log.Error("no broker lets this bridge in: its certificate is over", "file", s.cert, "error", err)
 	}
 	keys, sealKeys, err := s.openKeys(log)
 	if err != nil {
