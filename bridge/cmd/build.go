@@ -252,7 +252,6 @@ func (s *settings) newLink(p *parts, handle func(topic string, payload []byte), 
 		ClientID:  link.ClientID(p.self),
 		Subscribe: []string{filter},
 		Handler:   handle,
-		OnUp:      func() { log.Info("connected to the broker", "broker", s.broker) },
 		Logger:    log,
 	})
 }

@@ -59,6 +59,9 @@ func TestServe(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
+	if n := strings.Count(out.String(), `"connected to the broker"`); n != 1 {
+		t.Errorf("the log says %d times that the broker is there, want once\n%s", n, out.String())
+	}
 	if !contains(out.String(), `"made a key file`, `"outcome":"granted"`, `"carillon-bridge has stopped"`) {
 		t.Errorf("log:\n%s", out.String())
 	}

@@ -41,7 +41,7 @@ func (s *settings) serveHealth(ctx context.Context, g *errgroup.Group, st *store
 		}
 		answer(w, err)
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := healthServer(mux)
 	g.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("--health: %w", err)
@@ -50,4 +50,16 @@ func (s *settings) serveHealth(ctx context.Context, g *errgroup.Group, st *store
 	})
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return nil
+}
+
+// healthServer returns a server that nobody can hold on to: each connection costs
+// the bridge a descriptor.
+func healthServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:        h,
+		ReadTimeout:    5 * time.Second,
+		WriteTimeout:   10 * time.Second,
+		IdleTimeout:    30 * time.Second,
+		MaxHeaderBytes: 8 << 10,
+	}
 }
