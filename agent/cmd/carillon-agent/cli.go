@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,17 +34,20 @@ var errSaid = errors.New("failed")
 // run runs the command and returns its exit status: 0 for success, 1 for a
 // failure, 2 for wrong usage.
 func run(ctx context.Context, args []string, std streams) int {
-	root := newRoot(&cli{streams: std, flags: make(map[string]bool)})
+	c := &cli{streams: std, flags: make(map[string]bool)}
+	root := newRoot(c)
 	err := root.Parse(args)
 	var none ffcli.NoExecError
 	switch {
 	case err == nil:
 		err = root.Run(ctx)
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(std.out, c.usage.String())
 	case errors.As(err, &none) && root.FlagSet.NArg() > 0:
 		err = usagef("there is no command %q", root.FlagSet.Arg(0))
 	case errors.As(err, &none):
 		root.FlagSet.Usage()
+		fmt.Fprint(std.err, c.usage.String())
 		return 2
 	default:
 		err = usageError{err}
@@ -64,6 +68,7 @@ func run(ctx context.Context, args []string, std streams) int {
 // cli makes the commands.
 type cli struct {
 	streams
+	usage bytes.Buffer    // what flag sets say: asked for, it goes to out; after a mistake one line is better
 	flags map[string]bool // of all commands, which may share one configuration file
 }
 
@@ -77,7 +82,7 @@ type command struct {
 
 func (c *cli) command(cmd command) *ffcli.Command {
 	fs := flag.NewFlagSet(cmd.name, flag.ContinueOnError)
-	fs.SetOutput(c.err)
+	fs.SetOutput(&c.usage)
 	cmd.flags(fs)
 	fs.String("config", "", "TOML `file` with the flags that are not given")
 	fs.VisitAll(func(f *flag.Flag) { c.flags[f.Name] = true })
@@ -133,7 +138,7 @@ func (c *cli) line(v any) { _ = json.NewEncoder(c.out).Encode(v) }
 
 func newRoot(c *cli) *ffcli.Command {
 	fs := flag.NewFlagSet("carillon-agent", flag.ContinueOnError)
-	fs.SetOutput(c.err)
+	fs.SetOutput(&c.usage)
 	return &ffcli.Command{
 		Name:       "carillon-agent",
 		ShortUsage: "carillon-agent COMMAND [flags]",

@@ -204,6 +204,10 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: %d, want %d and %q:\n%s", x.args, code, x.code, x.want, b)
 		}
 	}
+	out, said := &buffer{}, &buffer{}
+	if run(t.Context(), []string{"--help"}, streams{strings.NewReader(""), out, said}); out.String() == "" || said.String() != "" {
+		t.Errorf("help that was asked for has %d bytes on standard output, %q on standard error", len(out.String()), said)
+	}
 	t.Setenv("CARILLON_AGENT_BROKER", "from-the-environment")
 	b := &buffer{}
 	if run(t.Context(), []string{"run"}, streams{strings.NewReader(""), b, b}); !strings.Contains(b.String(), "from-the-environment") {
