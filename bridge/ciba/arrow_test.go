@@ -9,7 +9,7 @@ import (
 // The package is for everybody's use, so importing it must cost an importer
 // nothing but go-jose: no part of Carillon, and no other module. cibatest is
 // held to the same.
-func TestImportsOnlyGoJose(t *testing.T) {
+func TestArrows(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./cibatest").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
