@@ -34,7 +34,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // failure, 2 for wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	serve := serveCommand(stderr)
-	root := rootCommand(serve)
+	root := rootCommand(serve, versionCommand(stdout))
 	err := root.Parse(args)
 	var none ffcli.NoExecError
 	switch {
@@ -53,11 +53,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, flag.ErrHelp) && args[0] == serve.Name:
-		fmt.Fprint(stdout, usage(serve))
-		return 0
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage(root))
+		asked := root
+		for _, sub := range root.Subcommands {
+			if sub.Name == args[0] {
+				asked = sub
+			}
+		}
+		fmt.Fprint(stdout, usage(asked))
 		return 0
 	case errors.As(err, &wrong):
 		fmt.Fprintf(stderr, "carillon-broker: %v\nTry carillon-broker serve --help.\n", err)
@@ -68,10 +71,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-func rootCommand(serve *ffcli.Command) *ffcli.Command {
+func rootCommand(commands ...*ffcli.Command) *ffcli.Command {
 	return &ffcli.Command{
 		Name:       "carillon-broker",
-		ShortUsage: "carillon-broker serve [flags]",
+		ShortUsage: "carillon-broker COMMAND [flags]",
 		FlagSet:    newFlagSet("carillon-broker"),
 		LongHelp: `An MQTT 3.1.1 broker for Carillon. Devices and bridges are who their
 certificates say; a device may publish to its own up topic and subscribe to its
@@ -79,8 +82,9 @@ own down topic, a bridge the other way round for all devices, and nobody may do
 anything else. Nothing is stored.
 
 COMMANDS
-  serve    run the broker (carillon-broker serve --help)`,
-		Subcommands: []*ffcli.Command{serve},
+  serve    run the broker (carillon-broker serve --help)
+  version  print which build this is`,
+		Subcommands: commands,
 	}
 }
 
