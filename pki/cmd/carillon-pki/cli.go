@@ -218,7 +218,7 @@ SETTINGS
 		Subcommands: []*ffcli.Command{
 			c.initCommand(), c.serveCommand(), c.tokenCommand(), c.rootCommand(),
 			c.listCommand(), c.revokeCommand(), c.reinstateCommand(),
-			c.enrollCommand(), c.requestCommand(), c.renewCommand(),
+			c.enrollCommand(), c.requestCommand(), c.renewCommand(), c.versionCommand(),
 		},
 	}
 }

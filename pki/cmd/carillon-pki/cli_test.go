@@ -181,6 +181,10 @@ func TestUsage(t *testing.T) {
 	fails(t, 2, []string{"init"}, "--url is missing")
 	fails(t, 2, []string{"init", "here"}, `"here"`)
 	fails(t, 2, []string{"init", "--url", "https://a.example.com", "--root-cert", "x"}, "go together")
+	fails(t, 2, []string{"version", "x"}, `"x"`)
+	if out := ok(t, "version"); !strings.HasPrefix(out, "carillon-pki ") {
+		t.Errorf("version: %q", out)
+	}
 	fails(t, 2, []string{"enroll"}, "--cert and --key")
 	fails(t, 2, []string{"enroll", "--cert", "/nonexistent/c", "--key", "/nonexistent/k"}, "--token-file is missing")
 	fails(t, 2, []string{"renew", "--cert", "c", "--key", "k"}, "--url and --root")
