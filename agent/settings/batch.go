@@ -83,18 +83,31 @@ func (c *Cabin) take(ctx context.Context, s *step) error {
 // rollBackTime bounds the undoing of a batch, which a shutdown does not end.
 const rollBackTime = 20 * time.Second
 
-// rollBack undoes steps, the last first. What the vehicle does not take back
-// is in the journal, and comes back when the person leaves.
-func (c *Cabin) rollBack(ctx context.Context, steps []step) {
+// rollBack undoes the first steps of a batch, the last of them first. What may
+// not be moved now, as the vehicle has driven off meanwhile, or is not taken
+// back, is left to Settle.
+func (c *Cabin) rollBack(ctx context.Context, seat schemas.Seat, b batch, done int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollBackTime)
 	defer cancel()
-	for _, s := range slices.Backward(steps) {
+	late := false
+	for _, s := range slices.Backward(b.steps[:done]) {
 		if s.held || s.from == s.to || s.from.IsZero() {
 			continue
 		}
-		if err := c.vehicle.Set(ctx, s.path, s.from); err != nil {
+		back := step{path: s.path, from: s.to, to: s.from}
+		if err := c.take(ctx, &back); err != nil {
 			c.log.Error("a setting could not be taken back", "path", s.path, "error", err)
+			back.held = true
 		}
+		if back.held {
+			b.journal[s.path].Want, late = &back.to, true
+		}
+	}
+	if !late {
+		return
+	}
+	if err := c.save(seat, b.journal); err != nil {
+		c.log.Error("cannot store what is still to be set", "seat", seat, "error", err)
 	}
 }
 

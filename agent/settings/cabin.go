@@ -73,7 +73,8 @@ func (c *Cabin) Waits() bool {
 
 // Apply sets a seat to a plan, and what an earlier plan had changed beyond that
 // back to what was there before. Either all of it is done but for what is
-// held, or nothing has changed and the error says why.
+// held, or all is taken back, by Settle what cannot be at once, and the error
+// says why.
 func (c *Cabin) Apply(ctx context.Context, seat schemas.Seat, p Plan) (Report, error) {
 	b, err := c.prepare(ctx, seat, p)
 	if err != nil {
@@ -84,7 +85,7 @@ func (c *Cabin) Apply(ctx context.Context, seat schemas.Seat, p Plan) (Report, e
 	}
 	for i := range b.steps {
 		if err := c.take(ctx, &b.steps[i]); err != nil {
-			c.rollBack(ctx, b.steps[:i])
+			c.rollBack(ctx, seat, b, i)
 			return Report{}, fmt.Errorf("setting %s: %w", b.steps[i].path, err)
 		}
 	}

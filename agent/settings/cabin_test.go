@@ -115,6 +115,61 @@ func (r *recovering) Set(ctx context.Context, path string, v vehicle.Value) erro
 	return err
 }
 
+// A batch that fails in a vehicle that has driven off meanwhile moves nobody on
+// the way back either: that waits until the vehicle stands.
+func TestRollBackWaitsForStandstill(t *testing.T) {
+	p := plan(t, everything(), 1)
+	moved := 0
+	for n := range len(p.Values) {
+		g := newGarage(t)
+		before := g.v.Values()
+		g.v.setsUntil = n
+		leaving := &leaving{recovering: recovering{moody: g.v}}
+		g.cabin = settings.NewCabin(leaving, nil, g.store, nil, slog.New(slog.DiscardHandler))
+		if _, err := g.cabin.Apply(t.Context(), 1, p); !errors.Is(err, errMood) {
+			t.Fatalf("failing at %d: %v", n, err)
+		}
+		for _, path := range leaving.set {
+			if signal, ok := vehicle.VSS6().Signal(path); !ok || signal.Moves {
+				t.Errorf("failing at %d: %s was set in a vehicle that moves", n, path)
+			}
+		}
+		if g.cabin.Waits() {
+			moved++
+		}
+		if err := g.v.Drive(0); err != nil {
+			t.Fatal(err)
+		}
+		g.cabin.Settle(t.Context())
+		wantSame(t, "at a standstill", g.v.Values(), before)
+		if g.cabin.Waits() {
+			t.Errorf("failing at %d: something still waits", n)
+		}
+	}
+	if moved == 0 {
+		t.Error("nothing had to wait: a test that tests nothing")
+	}
+}
+
+// leaving drives off when it fails for the first time.
+type leaving struct {
+	recovering
+	away bool
+	set  []string // while it moved
+}
+
+func (l *leaving) Set(ctx context.Context, path string, v vehicle.Value) error {
+	err := l.recovering.Set(ctx, path, v)
+	switch {
+	case l.away && err == nil:
+		l.set = append(l.set, path)
+	case err != nil && !l.away:
+		l.away = true
+		return errors.Join(err, l.Drive(50))
+	}
+	return err
+}
+
 // What this vehicle does not have is skipped.
 func TestMissingSignals(t *testing.T) {
 	g := newGarage(t)
