@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"flag"
@@ -38,7 +39,7 @@ func (c *cli) enrollCommand() *ffcli.Command {
 		name: "enroll", short: "Obtains the device's certificate with a one-time token.",
 		help: `Makes a key on the device, unless there is one, and obtains a certificate for it. The
 token names the authority and the fingerprint of its root. Run again, it does
-nothing if the certificate is there. The key never leaves the device.
+nothing if the certificate is there, and says that a token was not used. The key never leaves the device.
 
 EXAMPLE
   carillon-agent enroll --token-file token
@@ -56,7 +57,9 @@ func (c *cli) enroll(ctx context.Context, o *enrollFlags) error {
 	files := &mtls.Files{CertFile: o.cert, KeyFile: o.key}
 	client := &enroll.Client{URL: o.url}
 	token := ""
-	if _, err := files.Load(); err != nil {
+	if cert, err := files.Load(); err == nil {
+		c.noteKept(cert, o)
+	} else {
 		if token, err = o.readToken(c.in); err != nil {
 			return err
 		}
@@ -84,6 +87,18 @@ func (c *cli) enroll(ctx context.Context, o *enrollFlags) error {
 	}
 	fmt.Fprintf(c.out, "device %s, certificate until %s\n", id.ID, cert.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	return nil
+}
+
+// noteKept says that a token was not used, to whoever brought one.
+func (c *cli) noteKept(cert *tls.Certificate, o *enrollFlags) {
+	if o.token == "" && o.tokenFile == "" {
+		return
+	}
+	state := "a certificate is there already"
+	if time.Now().After(cert.Leaf.NotAfter) {
+		state = "an expired certificate is there already"
+	}
+	fmt.Fprintf(c.err, "%s, and the token was not used: to enrol anew, remove %q first, and %q for another key\n", state, o.cert, o.key)
 }
 
 // trust makes the client believe the authority whose fingerprint was given, and

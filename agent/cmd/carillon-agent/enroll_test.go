@@ -111,8 +111,21 @@ func TestEnroll(t *testing.T) {
 		}
 	}
 	// Again, it does nothing.
-	if code, out := call(""); code != 0 || !strings.Contains(out, "device car-1, certificate until") || a.signs != 1 {
+	if code, out := call(""); code != 0 || !strings.Contains(out, "device car-1, certificate until") || strings.Contains(out, "token") || a.signs != 1 {
 		t.Errorf("again: %d %s, %d signed", code, out, a.signs)
+	}
+	// It says so to whoever has brought a token, apart from what scripts read.
+	for _, args := range [][]string{{"--token", "unused"}, {"--token-file", "/nonexistent"}} {
+		out, said := &buffer{}, &buffer{}
+		code := run(t.Context(), append([]string{"enroll", "--dir", dir, "--json"}, args...), streams{strings.NewReader(""), out, said})
+		if code != 0 || !strings.HasPrefix(out.String(), `{"device":"car-1"`) || a.signs != 1 {
+			t.Errorf("again with a token: %d %s, %d signed", code, out, a.signs)
+		}
+		for _, want := range []string{"the token was not used", filepath.Join(dir, "device.crt"), filepath.Join(dir, "device.key")} {
+			if !strings.Contains(said.String(), want) {
+				t.Errorf("%q: no %q in %q", args, want, said)
+			}
+		}
 	}
 }
 
