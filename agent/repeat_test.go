@@ -161,6 +161,32 @@ func TestRepeatsAtOnceAfterAReconnection(t *testing.T) {
 	})
 }
 
+// The text on the phone is not stored: after a restart it is asked for as soon
+// as there is a connection, and not again once it is known.
+func TestRepeatsAtOnceAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := agenttest.NewBridge(t)
+		c := newCar(t, b, nil)
+		id := c.signIn("anna@example.com")
+		for range 3 {
+			n := len(b.Heard(schemas.KindSignIn))
+			c.restart()
+			time.Sleep(3 * agenttest.Travel)
+			c.wantState(id, agent.StateRinging)
+			if s := c.look(id); s.Binding == "" {
+				t.Error("no binding message right after a restart")
+			}
+			time.Sleep(20 * time.Second)
+			if more := len(b.Heard(schemas.KindSignIn)) - n; more != 1 {
+				t.Errorf("said %d times after a restart", more)
+			}
+		}
+		if n := b.Knows(id).Rings; n != 1 {
+			t.Errorf("the phone rang %d times", n)
+		}
+	})
+}
+
 func TestNeverSentIsUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := agenttest.NewBridge(t)
