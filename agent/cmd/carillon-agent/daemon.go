@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/carillon-iot/carillon/agent"
 	"github.com/carillon-iot/carillon/agent/api"
@@ -30,12 +31,8 @@ type parts struct {
 }
 
 func newDaemon(o *runFlags, log *slog.Logger) (*parts, error) {
-	host, _, err := net.SplitHostPort(o.broker)
-	if err != nil {
-		return nil, usagef("--broker is %q, want host:port", o.broker)
-	}
-	if o.brokerName == "" {
-		o.brokerName = host
+	if err := o.checkAddresses(); err != nil {
+		return nil, err
 	}
 	roots, err := mtls.ReadCertificates(o.roots)
 	if err != nil {
@@ -52,6 +49,28 @@ func newDaemon(o *runFlags, log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// checkAddresses refuses what nobody could be reached at, and fills in the
+// broker's name.
+func (o *runFlags) checkAddresses() error {
+	host, port, err := net.SplitHostPort(o.broker)
+	if err != nil || host == "" || !isPort(port) {
+		return usagef("--broker is %q, want host:port, with a port from 1 to 65535", o.broker)
+	}
+	if o.brokerName == "" {
+		o.brokerName = host
+	}
+	if err := (&enroll.Client{URL: o.caURL}).CheckURL(); o.caURL != "" && err != nil {
+		return usagef("--ca-url: %w", err)
+	}
+	return nil
+}
+
+// isPort reports whether text is a port in decimal; names of services are not.
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // assemble makes the parts and ties them together.

@@ -51,6 +51,9 @@ EXAMPLE
 
 func (c *cli) enroll(ctx context.Context, o *enrollFlags) error {
 	o.fill()
+	if err := (&enroll.Client{URL: o.url}).CheckURL(); o.url != "" && err != nil {
+		return usagef("--ca-url: %w", err)
+	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
