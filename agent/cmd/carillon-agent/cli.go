@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/peterbourgon/ff/v3"
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -132,6 +133,30 @@ func (o *caller) define(fs *flag.FlagSet) {
 }
 
 func (o *caller) client() *api.Client { return api.NewClient(o.socket) }
+
+// choice is a flag of which exactly one is to be given with others.
+type choice struct {
+	name  string
+	given bool
+}
+
+// oneOf refuses anything but one of the choices.
+func oneOf(all ...choice) error {
+	var names, found []string
+	for _, f := range all {
+		names = append(names, f.name)
+		if f.given {
+			found = append(found, f.name)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return nil
+	case 0:
+		return usagef("found none of %s, want one", strings.Join(names, ", "))
+	}
+	return usagef("found %s, want one of %s", strings.Join(found, " and "), strings.Join(names, ", "))
+}
 
 // line prints v as one line of JSON.
 func (c *cli) line(v any) { _ = json.NewEncoder(c.out).Encode(v) }

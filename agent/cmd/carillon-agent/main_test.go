@@ -199,8 +199,12 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--broker", "h:0"}, 2, `--broker is "h:0"`}, {[]string{"run", "--broker", "h:mqtt"}, 2, `--broker is "h:mqtt"`},
 		{[]string{"run", "--broker", "h:1", "--ca-url", "foo"}, 2, `--ca-url: address of the authority "foo", want https://`},
 		{[]string{"enroll", "--dir", dir, "--token", "x", "--ca-url", "http://h"}, 2, `--ca-url: address of the authority "http://h"`},
-		{[]string{"sign-in"}, 2, "--scope"}, {[]string{"sign-in", "--scope", "a", "--expiry", "1ms"}, 2, "whole seconds"}, {[]string{"cancel"}, 2, "one id"},
+		{[]string{"sign-in"}, 2, "--scope"}, {[]string{"sign-in", "--scope", "a", "--person", "Anna", "--expiry", "1ms"}, 2, "whole seconds"}, {[]string{"cancel"}, 2, "one id"},
 		{[]string{"enroll", "--dir", dir}, 2, "--token"}, {[]string{"enroll", "--dir", dir, "--token", "x"}, 1, "token has 1 parts"}, {[]string{"version"}, 0, "carillon-agent "},
+		{[]string{"sign-in", "--scope", "a"}, 2, "found none of --person, --login-hint, --login-hint-token, --id-token-hint, want one"},
+		{[]string{"sign-in", "--scope", "a", "--person", "1", "--id-token-hint", "x"}, 2, "found --person and --id-token-hint, want one of --person, "},
+		{[]string{"sign-out"}, 2, "found none of --session, --person, --seat, --all, want one"},
+		{[]string{"sign-out", "--seat", "3", "--all"}, 2, "found --seat and --all, want one of"},
 		{[]string{"status", "--socket", filepath.Join(dir, "none")}, 1, "no agent at"},
 	} {
 		b := &buffer{}

@@ -55,6 +55,10 @@ EXAMPLE
 			fs.BoolVar(&req.All, "all", false, "every session")
 		},
 		exec: func(ctx context.Context, _ []string) error {
+			if err := oneOf(choice{"--session", req.Session != ""}, choice{"--person", req.Person != ""},
+				choice{"--seat", req.Seat != 0}, choice{"--all", req.All}); err != nil {
+				return err
+			}
 			out, err := o.client().SignOut(ctx, req)
 			if err != nil {
 				return err

@@ -53,6 +53,10 @@ func (c *cli) signIn(ctx context.Context, o *signInFlags) error {
 	if o.req.Scope == "" {
 		return usagef("--scope is required")
 	}
+	if err := oneOf(choice{"--person", o.req.Person != ""}, choice{"--login-hint", o.req.LoginHint != ""},
+		choice{"--login-hint-token", o.req.LoginHintToken != ""}, choice{"--id-token-hint", o.req.IDTokenHint != ""}); err != nil {
+		return err
+	}
 	if o.expiry%time.Second != 0 || o.expiry < 0 {
 		return usagef("--expiry is %v, want whole seconds", o.expiry)
 	}
