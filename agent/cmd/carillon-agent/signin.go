@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -29,8 +31,18 @@ func (o *signInFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.req.Purpose, "purpose", "", "what it is for, shown on the phone, such as \"12.50 EUR at till 3\"")
 	fs.StringVar(&o.req.ACR, "acr", "", "how the person is to be authenticated (acr_values)")
 	fs.IntVar(&o.req.Seat, "seat", 0, "where the person sits: 1 the driver, 3 the passenger, 4 to 6 the second row (default 1 in a car)")
-	fs.DurationVar(&o.expiry, "expiry", 0, "how long to ring, such as 90s (default the bridge's)")
+	fs.Func("expiry", "how long to ring, a `duration` such as 90s (default the bridge's)", o.setExpiry)
 	fs.BoolVar(&o.noWait, "no-wait", false, "print the id and do not wait")
+}
+
+func (o *signInFlags) setExpiry(text string) (err error) {
+	if o.expiry, err = time.ParseDuration(text); err == nil {
+		return nil
+	}
+	if _, err := strconv.Atoi(text); err == nil {
+		return fmt.Errorf("a unit is missing, such as in %ss", text)
+	}
+	return errors.New("want a number with a unit, such as 90s or 2m")
 }
 
 func (c *cli) signInCommand() *ffcli.Command {
