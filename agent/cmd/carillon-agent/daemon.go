@@ -125,10 +125,10 @@ func (o *runFlags) equip(cfg *agent.Config, d *parts, roots []*x509.Certificate)
 	if o.guest != "" {
 		data, err := os.ReadFile(o.guest)
 		if err != nil {
-			return err
+			return fmt.Errorf("--guest: %w", err)
 		}
 		if cfg.Guest, err = settings.ParseValues(data); err != nil {
-			return fmt.Errorf("guest profile %q: %w", o.guest, err)
+			return fmt.Errorf("--guest %q: %w", o.guest, err)
 		}
 	}
 	if o.settingsURL == "" {
@@ -136,7 +136,7 @@ func (o *runFlags) equip(cfg *agent.Config, d *parts, roots []*x509.Certificate)
 	}
 	if o.settingsRoot != "" {
 		if roots, err = mtls.ReadCertificates(o.settingsRoot); err != nil {
-			return err
+			return fmt.Errorf("--settings-roots: %w", err)
 		}
 	}
 	client, err := settings.NewHTTP(o.settingsURL, mtls.Pool(roots...), nowOf(d))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/pem"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -139,17 +138,17 @@ func (o *enrollFlags) readToken(stdin io.Reader) (string, error) {
 	if o.tokenFile != "-" {
 		f, err := os.Open(o.tokenFile)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("--token-file: %w", err)
 		}
 		defer f.Close()
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, 16<<10))
 	if err != nil {
-		return "", fmt.Errorf("reading the token: %w", err)
+		return "", fmt.Errorf("--token-file: %w", err)
 	}
 	if len(strings.TrimSpace(string(data))) == 0 {
-		return "", errors.New("the token is empty")
+		return "", fmt.Errorf("--token-file %q holds no token", o.tokenFile)
 	}
 	return strings.TrimSpace(string(data)), nil
 }

@@ -141,10 +141,16 @@ func TestEnrollOfSomethingElse(t *testing.T) {
 	if err := os.WriteFile(token, []byte("  \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"--token-file", token}, {"--token-file", token + "x"}, {"--token", "a", "--token-file", token}, {"--token", a.token("x", "")}} {
+	for _, x := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--token-file", token}, "--token-file \"" + token + "\" holds no token"}, {[]string{"--token-file", token + "x"}, "--token-file: open " + token + "x"},
+		{[]string{"--token", "a", "--token-file", token}, "--token or --token-file"}, {[]string{"--token", a.token("x", "")}, "--fingerprint"},
+	} {
 		b := &buffer{}
-		if code := run(t.Context(), append([]string{"enroll", "--dir", t.TempDir()}, args...), streams{nil, b, b}); code == 0 {
-			t.Errorf("%q: %s", args, b)
+		if code := run(t.Context(), append([]string{"enroll", "--dir", t.TempDir()}, x.args...), streams{nil, b, b}); code == 0 || !strings.Contains(b.String(), x.want) {
+			t.Errorf("%q: %d, want %q: %s", x.args, code, x.want, b)
 		}
 	}
 }

@@ -231,14 +231,17 @@ func TestRunRefuses(t *testing.T) {
 	w := newWorld(t)
 	for _, x := range [][]string{
 		{"--device", "boat", "--device"}, {"--vehicle", "tank", "--vehicle"}, {"--settings-url", "http://example.com", "--settings-url"},
-		{"--allow-uid", "root", "--allow-uid"}, {"--guest", "/nonexistent", "/nonexistent"}, {"--roots", w.dir + "/device.key", "no certificate"},
+		{"--settings-url", w.settings, "--settings-roots", "/nonexistent", "--settings-roots: open /nonexistent"},
+		{"--allow-uid", "root", "--allow-uid"}, {"--guest", "/nonexistent", "--guest: open /nonexistent"},
+		{"--guest", w.dir + "/device.crt", "--guest \"" + w.dir + "/device.crt"}, {"--roots", w.dir + "/device.key", "no certificate"},
 		{"--cert", w.dir + "/roots.crt", "does not belong"}, {"--socket", w.dir + "/device.crt", "no socket"},
 	} {
 		b := &buffer{}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		args := append([]string{"run", "--dir", w.dir, "--broker", w.broker, "--socket", w.socket}, x[:2]...)
-		if code := run(ctx, args, streams{nil, b, b}); code == 0 || !strings.Contains(b.String(), x[2]) {
-			t.Errorf("%q: %d, want %q:\n%s", x[:2], code, x[2], b)
+		last := len(x) - 1
+		args := append([]string{"run", "--dir", w.dir, "--broker", w.broker, "--socket", w.socket}, x[:last]...)
+		if code := run(ctx, args, streams{nil, b, b}); code == 0 || !strings.Contains(b.String(), x[last]) {
+			t.Errorf("%q: %d, want %q:\n%s", x[:last], code, x[last], b)
 		}
 		cancel()
 	}
