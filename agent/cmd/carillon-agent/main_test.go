@@ -96,13 +96,23 @@ func TestRefusedAndCancelled(t *testing.T) {
 	}
 	begin(t.Context())
 	w.bridge.Refuse(w.ringing(), schemas.AccessDenied)
-	if r := <-done; r.code != 1 || !strings.Contains(r.out, "refused: access_denied") {
+	if r := <-done; r.code != 1 || !strings.Contains(r.out, "refused: access_denied\n") {
 		t.Errorf("refused: %d\n%s", r.code, r.out)
+	}
+	begin(t.Context())
+	id := w.ringing()
+	w.bridge.Set(func(b *agenttest.Bridge) {
+		r := b.Refusal(id, schemas.TooManyRequests)
+		r.RetryAfter = 600
+		b.Say(b.Finally(r)[0])
+	})
+	if r := <-done; r.code != 1 || !strings.Contains(r.out, "refused: too_many_requests, ask again in 600 s\n") {
+		t.Errorf("too many: %d\n%s", r.code, r.out)
 	}
 	// Ctrl-C.
 	ctx, interrupt := context.WithCancel(t.Context())
 	begin(ctx)
-	id := w.ringing()
+	id = w.ringing()
 	interrupt()
 	if r := <-done; r.code != 1 || !strings.Contains(r.out, ": cancelled") {
 		t.Errorf("interrupted: %d\n%s", r.code, r.out)

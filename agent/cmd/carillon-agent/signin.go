@@ -113,7 +113,11 @@ func (c *cli) showSignIn(asJSON bool, s api.SignIn) {
 	case agent.StateRinging:
 		fmt.Fprintf(c.out, "%s: the phone rings for %d s and shows %q\n", s.ID, s.ExpiresIn, s.BindingMessage)
 	case agent.StateRefused:
-		fmt.Fprintf(c.out, "%s: refused: %s\n", s.ID, s.Code)
+		again := ""
+		if s.RetryAfter > 0 {
+			again = fmt.Sprintf(", ask again in %d s", s.RetryAfter)
+		}
+		fmt.Fprintf(c.out, "%s: refused: %s%s\n", s.ID, s.Code, again)
 	case agent.StateUnsent:
 		fmt.Fprintf(c.out, "%s: given up, nobody was asked: there was no connection\n", s.ID)
 	case agent.StateUnknown:
