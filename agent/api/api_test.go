@@ -323,16 +323,16 @@ func TestTooManyWatchers(t *testing.T) {
 		t.Errorf("others are not served: %v", err)
 	}
 	stops[0]()
-	for {
-		var last error
-		for _, err := range p.client.Events(t.Context()) {
-			last = err
+	noticed, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for free := false; !free; time.Sleep(time.Millisecond) { // until the server has noticed
+		if noticed.Err() != nil {
+			t.Fatal("the place of a watcher who has left is never given away")
+		}
+		for _, err := range p.client.Events(noticed) {
+			free = err == nil
 			break
 		}
-		if last == nil {
-			break
-		}
-		time.Sleep(time.Millisecond) // until the server has noticed
 	}
 	for _, stop := range stops {
 		stop()
