@@ -50,7 +50,7 @@ func (bb *benchBroker) link(b *testing.B, cert *tls.Certificate, filter string, 
 	up := make(chan struct{}, 1)
 	cfg := link.Config{
 		Dial:     link.TLSDialer(bb.addr, mtls.ClientConfig(bb.Roots(), mtls.Fixed(cert), "127.0.0.1")),
-		ClientID: link.ClientID(who), Logger: quiet(), Queue: 4096, OnUp: func() { up <- struct{}{} },
+		ClientID: who.ClientID(), Logger: quiet(), Queue: 4096, OnUp: func() { up <- struct{}{} },
 	}
 	if filter != "" {
 		cfg.Subscribe, cfg.Handler = []string{filter}, handler

@@ -6,7 +6,7 @@
 // # Identity
 //
 // A client is who its verified certificate says (see mtls.Identity). Its client
-// id must be [link.ClientID] of that identity, so nobody can take over the
+// id must be [mtls.Identity.ClientID], so nobody can take over the
 // session of another identity; a second connection of the same identity replaces
 // the first. User names and passwords are ignored. What a client may do follows
 // from its identity alone and is written down in policy.go.
@@ -43,7 +43,6 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"golang.org/x/time/rate"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
@@ -165,7 +164,7 @@ func (b *Broker) Close() error {
 // Disconnect ends the session of an identity and reports whether there was one.
 // Unless its certificate is revoked, the client will come back.
 func (b *Broker) Disconnect(who mtls.Identity) bool {
-	c, ok := b.registry.get(link.ClientID(who))
+	c, ok := b.registry.get(who.ClientID())
 	if ok {
 		c.end(errKicked)
 	}
@@ -174,7 +173,7 @@ func (b *Broker) Disconnect(who mtls.Identity) bool {
 
 // Connected reports whether an identity has a session now.
 func (b *Broker) Connected(who mtls.Identity) bool {
-	_, ok := b.registry.get(link.ClientID(who))
+	_, ok := b.registry.get(who.ClientID())
 	return ok
 }
 

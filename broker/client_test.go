@@ -53,7 +53,7 @@ func identityOf(t *testing.T, cert *tls.Certificate) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return link.ClientID(who)
+	return who.ClientID()
 }
 
 func leafOf(t *testing.T, cert *tls.Certificate) *x509.Certificate {

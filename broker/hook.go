@@ -13,8 +13,6 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/carillon-iot/carillon/broker/link"
 )
 
 // This is the only file that knows how the MQTT library is held, and what it
@@ -222,7 +220,7 @@ func (h *hook) forget(c *conn) {
 	c.session.Stop(errors.New("panic"))
 	h.b.mqtt.UnsubscribeClient(c.session)
 	c.session.ClearInflights()
-	h.b.mqtt.Clients.Delete(link.ClientID(c.who))
+	h.b.mqtt.Clients.Delete(c.who.ClientID())
 }
 
 // inject delivers a message that no client has sent.

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -49,7 +48,7 @@ func mayConnect(who mtls.Identity, h hello, longest time.Duration) error {
 	if h.version != 4 {
 		return fmt.Errorf("%w: %d, want 4 (MQTT 3.1.1)", errVersion, h.version)
 	}
-	if want := link.ClientID(who); h.clientID != want {
+	if want := who.ClientID(); h.clientID != want {
 		return fmt.Errorf("%w: %.80q, want %q", errClientID, h.clientID, want)
 	}
 	if h.will {

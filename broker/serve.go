@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
@@ -58,7 +57,7 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // serve owns one connection from its admission to its end.
 func (b *Broker) serve(ctx context.Context, c *conn) {
-	defer func() { b.registry.leave(c, link.ClientID(c.who)) }()
+	defer func() { b.registry.leave(c, c.who.ClientID()) }()
 	defer c.end(nil)
 	defer b.survive(c)
 	if err := b.handshake(ctx, c); err != nil {
@@ -99,7 +98,7 @@ func (b *Broker) handshake(ctx context.Context, c *conn) error {
 
 // establish makes an accepted CONNECT the one session of its identity.
 func (b *Broker) establish(c *conn) error {
-	took, err := b.registry.claim(c, link.ClientID(c.who))
+	took, err := b.registry.claim(c, c.who.ClientID())
 	if err != nil {
 		return err
 	}

@@ -249,7 +249,7 @@ func (s *settings) newLink(p *parts, handle func(topic string, payload []byte), 
 	}
 	return link.New(link.Config{
 		Dial:      link.TLSDialer(s.broker, mtls.ClientConfig(p.roots, p.files.Certificate, host)),
-		ClientID:  link.ClientID(p.self),
+		ClientID:  p.self.ClientID(),
 		Subscribe: []string{filter},
 		Handler:   handle,
 		Logger:    log,

@@ -6,21 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-
-	"github.com/carillon-iot/carillon/pki/mtls"
 )
-
-// ClientID returns the MQTT client identifier of the holder of a certificate,
-// which is the only one that Carillon's broker accepts from it: the id of a
-// device as it is, any other id after its role, as in bridge:eu-1. A device id
-// cannot contain a colon, so no device can have the client identifier of a
-// bridge even if both have the same id.
-func ClientID(id mtls.Identity) string {
-	if id.Role == mtls.RoleDevice {
-		return id.ID
-	}
-	return string(id.Role) + ":" + id.ID
-}
 
 // maxString is the longest string that MQTT can carry (section 1.5.3).
 const maxString = 65535

@@ -13,7 +13,6 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/carillon-iot/carillon/broker/link"
-	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
 // journal records the callbacks of a link.
@@ -65,17 +64,6 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := link.New(good); err != nil {
 		t.Errorf("New of a good configuration: %v", err)
-	}
-}
-
-func TestClientIDsNeverCollide(t *testing.T) {
-	for id, want := range map[mtls.Identity]string{
-		{Role: mtls.RoleDevice, ID: "eu-1"}: "eu-1",
-		{Role: mtls.RoleBridge, ID: "eu-1"}: "bridge:eu-1",
-	} {
-		if got := link.ClientID(id); got != want {
-			t.Errorf("ClientID(%s) = %q, want %q", id, got, want)
-		}
 	}
 }
 

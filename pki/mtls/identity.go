@@ -62,6 +62,17 @@ func (i Identity) URI() *url.URL {
 	return &url.URL{Scheme: "urn", Opaque: "carillon:" + string(i.Role) + ":" + i.ID}
 }
 
+// ClientID returns the MQTT client identifier of the holder, the only one that
+// Carillon's broker accepts from it: the id of a device as it is, any other id
+// after its role, as in bridge:eu-1. An id cannot contain a colon, so no device
+// can have the client identifier of a bridge even if both have the same id.
+func (i Identity) ClientID() string {
+	if i.Role == RoleDevice {
+		return i.ID
+	}
+	return string(i.Role) + ":" + i.ID
+}
+
 // Validate reports whether role and id are ones that a certificate may carry.
 func (i Identity) Validate() error {
 	if _, err := ParseRole(string(i.Role)); err != nil {

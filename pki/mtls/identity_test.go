@@ -126,3 +126,14 @@ func TestIdentityOfTwoCommonNames(t *testing.T) {
 		t.Errorf("IdentityOf accepted two common names: %v", err)
 	}
 }
+
+func TestClientIDsNeverCollide(t *testing.T) {
+	for id, want := range map[mtls.Identity]string{
+		{Role: mtls.RoleDevice, ID: "eu-1"}: "eu-1",
+		{Role: mtls.RoleBridge, ID: "eu-1"}: "bridge:eu-1",
+	} {
+		if got := id.ClientID(); got != want {
+			t.Errorf("ClientID(%s) = %q, want %q", id, got, want)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func (w *world) startBroker() {
 	up := make(chan struct{}, 1)
 	lk, err := link.New(link.Config{
 		Dial:     link.TLSDialer(w.broker, mtls.ClientConfig(ca.Roots(), mtls.Fixed(cert), "127.0.0.1")),
-		ClientID: link.ClientID(id), Subscribe: []string{schemas.UpFilter}, Logger: agenttest.Quiet(),
+		ClientID: id.ClientID(), Subscribe: []string{schemas.UpFilter}, Logger: agenttest.Quiet(),
 		Handler: func(topic string, p []byte) { _ = w.bridge.Publish(context.Background(), topic, p) },
 		OnUp:    func() { up <- struct{}{} }, MinBackoff: time.Millisecond,
 	})
