@@ -304,7 +304,7 @@ func recordSignIn(b *testing.B, st *store.Store, i int) {
 		b.Errorf("%+v, %v", begun, err)
 	}
 	poll := ciba.Poll{Interval: time.Millisecond, Due: now, Deadline: now.Add(time.Minute)}
-	if ok, err := st.Rang(ctx, k, start.Details, poll); !ok || err != nil {
+	if ok, err := st.Rang(ctx, k, start.Details, poll, now); !ok || err != nil {
 		b.Error(ok, err)
 	}
 	if _, err := st.ClaimPolls(ctx, now, now.Add(time.Minute), 1); err != nil {

@@ -98,7 +98,7 @@ func (b *Bridge) polled(ctx context.Context, r store.Request, next ciba.Poll, ou
 			b.log.Warn("a poll failed", "device", r.Device, "request", r.ID, "failures", next.Failures, "error", loggable(err))
 		}
 		// If this is lost, the claim runs out and the poll is repeated later.
-		if _, err := b.cfg.Store.Polled(ctx, r, next); err != nil && !isClosed(err) {
+		if _, err := b.cfg.Store.Polled(ctx, r, next, time.Now()); err != nil && !isClosed(err) {
 			b.log.Error("recording a poll", "error", err)
 		}
 		if time.Until(next.Due) < pollBeat {

@@ -25,7 +25,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	poll := ciba.NewPoll(ack, time.Now())
 	a.Details.AuthReqID = ack.AuthReqID
 	recorded, err := b.persist(ctx, a.Due, func() (bool, error) {
-		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll)
+		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll, time.Now())
 	})
 	if err != nil || !recorded {
 		// It was cancelled, or ends as interrupted: an approval is of no effect.

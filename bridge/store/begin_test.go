@@ -47,7 +47,7 @@ func TestBatchIsolation(t *testing.T) {
 	s := newStore(t)
 	bad := start(s, "car-bad", "bad")
 	begin(t, s, bad)
-	if ok, err := s.Rang(ctx, bad.Key, bad.Details, ciba.Poll{}); !ok || err != nil {
+	if ok, err := s.Rang(ctx, bad.Key, bad.Details, ciba.Poll{}, now); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	var wg sync.WaitGroup

@@ -76,10 +76,10 @@ func TestLease(t *testing.T) {
 		t.Error("the answer of the first poll was lost, and nobody says so")
 	}
 	next := ciba.Poll{Interval: 10 * time.Second, Due: now.Add(50 * time.Second), Deadline: st.Deadline, Failures: 2}
-	if ok, err := s.Polled(ctx, first, next); ok || err != nil {
+	if ok, err := s.Polled(ctx, first, next, now); ok || err != nil {
 		t.Errorf("the first claim still held: %t, %v", ok, err)
 	}
-	if ok, err := s.Polled(ctx, second, next); !ok || err != nil {
+	if ok, err := s.Polled(ctx, second, next, now); !ok || err != nil {
 		t.Errorf("the second claim did not hold: %t, %v", ok, err)
 	}
 	third := claim(now.Add(50 * time.Second))

@@ -103,18 +103,20 @@ func (s *Store) reveal(r *Request) {
 }
 
 // requestColumns are those that scanRequest reads.
-const requestColumns = "device, id, state, person, due_at, deadline, interval_ms, failures, lost, details, answer, outcome"
+const requestColumns = "device, id, state, person, due_at, deadline, interval_ms, failures, lost, fallback_ms, pinged, details, answer, outcome"
 
 // A row is a *sql.Row or *sql.Rows, as far as it is scanned.
 type row interface{ Scan(...any) error }
 
 func scanRequest(from row) (Request, error) {
 	var (
-		r                                       Request
-		id, person                              []byte
-		due, deadline, interval, failures, lost int64
+		r                               Request
+		id, person                      []byte
+		due, deadline, interval         int64
+		failures, lost, fallback, pings int64
 	)
-	err := from.Scan(&r.Device, &id, &r.State, &person, &due, &deadline, &interval, &failures, &lost, &r.sealed, &r.Answer, &r.Outcome)
+	err := from.Scan(&r.Device, &id, &r.State, &person, &due, &deadline, &interval, &failures, &lost, &fallback, &pings,
+		&r.sealed, &r.Answer, &r.Outcome)
 	if err != nil {
 		return Request{}, err
 	}
@@ -127,6 +129,8 @@ func scanRequest(from row) (Request, error) {
 		Deadline: r.Deadline,
 		Failures: int(failures),
 		Lost:     lost == 1,
+		Fallback: time.Duration(fallback) * time.Millisecond,
+		Pinged:   pings == 1,
 	}
 	return r, nil
 }

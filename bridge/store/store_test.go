@@ -81,7 +81,7 @@ func waiting(t testing.TB, s *store.Store, device, person string) store.Start {
 	st := start(s, device, person)
 	begin(t, s, st)
 	st.Details.AuthReqID = "id-" + person
-	ok, err := s.Rang(ctx, st.Key, st.Details, ciba.Poll{Interval: 5 * time.Second, Due: now.Add(5 * time.Second), Deadline: st.Deadline})
+	ok, err := s.Rang(ctx, st.Key, st.Details, ciba.Poll{Interval: 5 * time.Second, Due: now.Add(5 * time.Second), Deadline: st.Deadline}, now)
 	if err != nil || !ok {
 		t.Fatalf("rang: %t, %v", ok, err)
 	}
