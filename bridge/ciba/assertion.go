@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/asn1"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -16,7 +17,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/json"
 )
 
 // assertionLife is how long a client assertion is good for: one request.
@@ -148,7 +148,7 @@ func (s *opaqueSigner) SignPayload(payload []byte, alg jose.SignatureAlgorithm) 
 	h.Write(payload)
 	signature, err := s.signer.Sign(rand.Reader, h.Sum(nil), opts)
 	if key, ok := s.public.Key.(*ecdsa.PublicKey); ok && err == nil {
-		return fixedECDSA(signature, (key.Curve.Params().BitSize+7)/8)
+		return fixedECDSA(signature, curveBytes(key))
 	}
 	return signature, err
 }

@@ -2,7 +2,6 @@ package ciba
 
 import (
 	"crypto/subtle"
-	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
@@ -148,5 +147,5 @@ func halfHash(alg, token string) string {
 	h := hashOf(jose.SignatureAlgorithm(alg)).New()
 	h.Write([]byte(token))
 	sum := h.Sum(nil)
-	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+	return encodeSegment(sum[:len(sum)/2])
 }

@@ -2,8 +2,12 @@ package ciba
 
 import (
 	"bytes"
+	"crypto"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // The parsers of answers, for fuzzing: from an HTTP answer with status 200 to
@@ -62,7 +66,11 @@ func ParseClaims(payload []byte) (*IDToken, error) {
 }
 
 func ParseHeader(raw string) (alg string, err error) {
-	h, err := parseHeader(raw, asymmetricAlgs)
+	jws, err := parseCompact(raw)
+	if err != nil {
+		return "", err
+	}
+	h, err := parseHeader(jws.header, asymmetricAlgs)
 	return string(h.alg), err
 }
 
@@ -88,4 +96,29 @@ func (h *NotificationHandler) HandleNotification(body []byte) int {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Code
+}
+
+// ParseObject reads one JSON object.
+func ParseObject(data []byte) (map[string]json.RawMessage, error) { return parseObject(data) }
+
+// The headers of answers.
+var (
+	ParseRetryAfter = parseRetryAfter
+	ParseNonce      = parseNonce
+)
+
+// Verify returns the payload of a compact JWS that key has made with alg.
+func Verify(raw string, key crypto.PublicKey, alg string) (payload []byte, err error) {
+	jws, err := parseCompact(raw)
+	if err != nil {
+		return nil, err
+	}
+	h, err := parseHeader(jws.header, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	if err != nil {
+		return nil, err
+	}
+	if !fits(key, h.alg) || !jws.signedBy(key, h.alg) {
+		return nil, refuse(CheckSignature, "is wrong")
+	}
+	return jws.payload, nil
 }

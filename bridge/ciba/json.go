@@ -2,24 +2,20 @@ package ciba
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/go-jose/go-jose/v4/json"
 )
 
 // An object is a JSON object without repeated members, whose member names are
-// case-sensitive. A member that is null is one that is missing.
-//
-// It is decoded with go-jose's fork of encoding/json, which unlike the original
-// has both properties.
+// case-sensitive. A member that is null is one that is missing. Values are parts
+// of what was parsed, not copies.
 type object map[string]json.RawMessage
 
 var (
@@ -28,12 +24,22 @@ var (
 )
 
 // parseObject does not wrap the decoder's error, which may quote the input.
+//
+// It does not decode into a map, as encoding/json would let the last of two
+// members with one name win, where another reader takes the first.
 func parseObject(data []byte) (object, error) {
 	if !utf8.Valid(data) {
 		return nil, errNotUTF8
 	}
-	var o object
-	if err := json.Unmarshal(data, &o); err != nil || o == nil {
+	if !json.Valid(data) {
+		return nil, errNotObject
+	}
+	c := cursor{json: data}
+	if c.skipBlanks(); c.here() != '{' {
+		return nil, errNotObject
+	}
+	o, ok := c.object()
+	if !ok {
 		return nil, errNotObject
 	}
 	for name, value := range o {
@@ -154,30 +160,4 @@ func printable(s string, limit int) string {
 		limit--
 	}
 	return s[:limit]
-}
-
-// parseRetryAfter returns the time from now that a Retry-After header says
-// (RFC 9110 section 10.2.3), 0 if it says nothing.
-func parseRetryAfter(s string, now time.Time) time.Duration {
-	var d time.Duration
-	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
-		d = time.Duration(n) * time.Second
-	} else if t, err := http.ParseTime(s); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), maxRetryAfter)
-}
-
-// parseNonce returns the value of a DPoP-Nonce header, "" if it is not one
-// (RFC 9449 section 8.1: NQCHAR).
-func parseNonce(s string) string {
-	if len(s) > maxNonce {
-		return ""
-	}
-	for _, c := range []byte(s) {
-		if c <= ' ' || c == '"' || c == '\\' || c > '~' {
-			return ""
-		}
-	}
-	return s
 }

@@ -3,7 +3,6 @@ package ciba
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"strings"
 )
 
@@ -64,11 +63,9 @@ func (n *NotificationTokens) Verify(token string) (id string, ok bool) {
 		return "", false
 	}
 	first, second, _ := strings.Cut(token, ".")
-	name, errName := base64.RawURLEncoding.Strict().DecodeString(first)
-	mac, errMAC := base64.RawURLEncoding.Strict().DecodeString(second)
-	// The decoder skips line breaks, which no token has.
-	broken := strings.ContainsAny(token, "\r\n")
-	if errName != nil || errMAC != nil || broken || len(name) == 0 || len(name) > MaxSignInID {
+	name, okName := decodeSegment(first)
+	mac, okMAC := decodeSegment(second)
+	if !okName || !okMAC || len(name) == 0 || len(name) > MaxSignInID {
 		return "", false
 	}
 	for _, k := range n.keys {
@@ -86,8 +83,6 @@ func notificationMAC(key []byte, id string) []byte {
 	h.Write([]byte(id))
 	return h.Sum(nil)
 }
-
-func encodeSegment(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // checkNotificationToken wants a b64token (RFC 6750 section 2.1) long enough to
 // hold 160 bits.

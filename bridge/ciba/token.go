@@ -1,6 +1,7 @@
 package ciba
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -157,7 +158,7 @@ func parseTokens(o object, bound bool) (*Tokens, error) {
 		return nil, errors.New("member \"scope\" has characters that no scope has")
 	}
 	if raw, ok := o["authorization_details"]; ok {
-		t.AuthorizationDetails = json.RawMessage(raw)
+		t.AuthorizationDetails = bytes.Clone(raw) // it outlives the answer
 		if _, err := ParseAuthorizationDetails(t.AuthorizationDetails); err != nil {
 			return nil, fmt.Errorf("member %q: %w", "authorization_details", err)
 		}

@@ -2,6 +2,7 @@ package ciba_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,5 +120,21 @@ func TestAuthTimeIsOptional(t *testing.T) {
 		wantCheck(t, err, "")
 		_, err = client.VerifyIDToken(t.Context(), raw, ciba.Expect{RequireAuthTime: true})
 		wantCheck(t, err, ciba.CheckAuthTime)
+	})
+}
+
+// TestForm: a token has one form, though decoders read others as well.
+func TestForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, raw := issue(t, quick())
+		parts := strings.Split(raw, ".")
+		for i, part := range parts {
+			for _, other := range []string{part[:3] + "\n" + part[3:], part + "=", part[:3] + "+" + part[4:], "." + part} {
+				changed := slices.Clone(parts)
+				changed[i] = other
+				_, err := client.VerifyIDToken(t.Context(), strings.Join(changed, "."), ciba.Expect{})
+				wantCheck(t, err, ciba.CheckForm)
+			}
+		}
 	})
 }
