@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,22 +52,69 @@ func signInNow(tb testing.TB, client *ciba.Client) {
 	}
 }
 
+// TestConnectionsAreReused counts connections: one for requests that follow each
+// other and for any number at once over HTTP/2, and over HTTP/1.1 as many as
+// there ever were requests at once.
 func TestConnectionsAreReused(t *testing.T) {
-	var connections atomic.Int32
-	op := quick()
-	_, hc := server(t, op, func(s *httptest.Server) {
-		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				connections.Add(1)
+	const atOnce = 20
+	for _, tc := range []struct {
+		name        string
+		http2       bool
+		waves, size int
+		want        int32
+	}{
+		{"HTTP/1.1 one by one", false, 10, 1, 1},
+		{"HTTP/1.1 at once", false, 3, atOnce, atOnce},
+		{"HTTP/2 one by one", true, 10, 1, 1},
+		{"HTTP/2 at once", true, 3, atOnce, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var connections atomic.Int32
+			var gate atomic.Bool
+			arrived, leave := make(chan struct{}), make(chan struct{})
+			op := quick()
+			op.OnRequest = func(cibatest.Request) {
+				if gate.Load() {
+					arrived <- struct{}{}
+					<-leave
+				}
 			}
-		}
-	})
-	client := networkClient(t, op, hc)
-	for range 10 {
-		signInNow(t, client)
-	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections for 22 requests, want 1", n)
+			_, hc := server(t, op, func(s *httptest.Server) {
+				s.EnableHTTP2 = tc.http2
+				s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+					if state == http.StateNew {
+						connections.Add(1)
+					}
+				}
+			})
+			client := networkClient(t, op, hc)
+			signInNow(t, client)
+			gate.Store(true)
+			for range tc.waves {
+				var wave sync.WaitGroup
+				for range tc.size {
+					wave.Go(func() {
+						ack, err := client.RequestAuthentication(t.Context(), anna())
+						if err == nil {
+							_, err = client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID})
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				for range tc.size {
+					<-arrived // nobody is answered before all are there
+				}
+				for range tc.size {
+					leave <- struct{}{}
+				}
+				wave.Wait()
+			}
+			if n := connections.Load(); n != tc.want {
+				t.Errorf("%d connections, want %d", n, tc.want)
+			}
+		})
 	}
 }
 
