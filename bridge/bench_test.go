@@ -14,6 +14,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
@@ -127,6 +128,8 @@ type instant struct{}
 func (instant) RequestAuthentication(_ context.Context, r ciba.AuthenticationRequest) (ciba.Acknowledgement, error) {
 	return ciba.Acknowledgement{AuthReqID: r.LoginHint, ExpiresIn: time.Minute, Interval: time.Millisecond}, nil
 }
+
+func (instant) Profile() profile.Profile { return profile.Profile{} }
 
 var benchToken = string(bytes.Repeat([]byte("t"), 900))
 

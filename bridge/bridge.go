@@ -31,6 +31,7 @@ import (
 	"log/slog"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -82,6 +83,8 @@ type Provider interface {
 	RequestAuthentication(context.Context, ciba.AuthenticationRequest) (ciba.Acknowledgement, error)
 	// RequestToken asks once what became of it.
 	RequestToken(context.Context, ciba.TokenRequest) (*ciba.Tokens, error)
+	// Profile says in what it differs from others. It is always the same.
+	Profile() profile.Profile
 }
 
 // A Publisher publishes to an MQTT topic. *link.Link is one. Nil says that the

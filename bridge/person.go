@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -57,7 +58,7 @@ func (b *Bridge) resolve(ctx context.Context, d schemas.DeviceID, handle *schema
 	case p.IDTokenHint != "":
 		w.hint = store.Hint{Kind: store.IDTokenHint, Value: p.IDTokenHint}
 	}
-	if subject := cmp.Or(claimedSubject(p.IDTokenHint), namedSubject(p.LoginHint)); subject != "" {
+	if subject := cmp.Or(claimedSubject(p.IDTokenHint), b.namedSubject(p.LoginHint)); subject != "" {
 		w.person = b.cfg.Store.Subject(b.cfg.Issuer, subject)
 		return w, nil, nil
 	}
@@ -96,8 +97,15 @@ func claimedSubject(token string) string {
 
 // namedSubject returns the sub of a login_hint that is a JSON object, as some
 // providers want it ({"format":"iss_sub", …}, RFC 9493 section 3.2.3); it could
-// be spelt in any number of ways.
-func namedSubject(hint string) string { return subjectMember([]byte(hint)) }
+// be spelt in any number of ways. At those providers any other text is a subject,
+// see ciba.AuthenticationRequest.
+func (b *Bridge) namedSubject(hint string) string {
+	subject := subjectMember([]byte(hint))
+	if subject == "" && b.cfg.Provider.Profile().Hints.Format == profile.IssSub {
+		return hint
+	}
+	return subject
+}
 
 // subjectMember returns the member sub of a JSON object, or "". Only that exact
 // name counts, and the last of several: so do others read it.

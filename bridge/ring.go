@@ -68,10 +68,10 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 	if retry > a.expiry/2 {
 		retry = a.expiry / 2
 	}
-	// A hint that the provider does not take may still claim to be about somebody,
-	// who must not pay for it.
+	// A hint that the provider does not take, or that was not even sent, may still
+	// claim to be about somebody, who must not pay for it.
 	var back []store.Quota
-	if errors.Is(cause, ciba.ErrUnknownUser) {
+	if errors.Is(cause, ciba.ErrUnknownUser) || errors.As(cause, new(*ciba.FieldError)) {
 		back = append(back, a.perPerson)
 	}
 	e, err := b.refusal(a.Key, code, retry)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -111,7 +110,7 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 			ACR:         strings.Fields(m.ACR),
 			ResponseKey: m.ResponseKey,
 			Asked:       now.Unix(),
-			Binding:     ciba.NewBindingMessage(),
+			Binding:     b.cfg.Provider.Profile().Binding.New(),
 		},
 	}
 	return a, nil, nil

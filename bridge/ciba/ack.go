@@ -1,6 +1,7 @@
 package ciba
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -33,8 +34,8 @@ type Acknowledgement struct {
 }
 
 // Lifetime is how long to wait for the person: the shorter of ExpiresIn and
-// RequestedExpiry, because some providers honour the requested expiry but do
-// not say so.
+// RequestedExpiry. Some providers honour the requested expiry but do not say so;
+// others ignore it, and who asked for a minute does not wait for an hour.
 func (a Acknowledgement) Lifetime() time.Duration {
 	if a.RequestedExpiry > 0 {
 		return min(a.ExpiresIn, a.RequestedExpiry)
@@ -55,6 +56,9 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 	if err := req.validate(); err != nil {
 		return Acknowledgement{}, err
 	}
+	if err := c.adapt(&req); err != nil {
+		return Acknowledgement{}, err
+	}
 	m, err := c.Metadata(ctx)
 	if err != nil {
 		return Acknowledgement{}, err
@@ -65,9 +69,10 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 	if _, err := c.keys.get(ctx); err != nil {
 		return Acknowledgement{}, err
 	}
-	form := req.parameters().form()
+	params := req.parameters(cmp.Or(c.profile.Expiry.Parameter, "requested_expiry"))
+	form := params.form()
 	if c.signer != nil {
-		if form, err = c.signer.form(c.identity, req.parameters()); err != nil {
+		if form, err = c.signer.form(c.identity, params); err != nil {
 			return Acknowledgement{}, err
 		}
 	}
@@ -80,7 +85,7 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 		timeout: authenticateTimeout,
 	})
 	if err != nil {
-		return Acknowledgement{}, err
+		return Acknowledgement{}, c.understand(err)
 	}
 	ack, err := parseAcknowledgement(o)
 	if err != nil {
@@ -94,11 +99,6 @@ func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRe
 func (c *Client) checkSupport(req *AuthenticationRequest, m *Metadata) error {
 	if err := c.checkDelivery(req, m); err != nil {
 		return err
-	}
-	if c.fapi {
-		if err := req.checkFAPI(); err != nil {
-			return err
-		}
 	}
 	if req.UserCode != "" && !m.BackchannelUserCode {
 		return fieldErrorf("UserCode", "is set, but the provider does not support user codes")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -34,12 +35,11 @@ type Config struct {
 	HTTPClient *http.Client
 	// IDTokenAlgs are the accepted signature algorithms of ID tokens, such as
 	// "PS256"; nil accepts every asymmetric one of RFC 7518, and EdDSA, or those of
-	// FAPI if FAPI is set.
+	// FAPI-CIBA if Profile.FAPI is set.
 	IDTokenAlgs []string
-	// FAPI holds the client to FAPI-CIBA: no push delivery, no shared secrets,
-	// PS256 or ES256 signatures only, and no request without a binding message or
-	// authorization details.
-	FAPI bool
+	// Profile says in what the provider differs from CIBA Core 1.0; see package
+	// profile for those that are known. The zero Profile differs in nothing.
+	Profile profile.Profile
 	// Tolerate are the provider's defects to put up with; nil for none.
 	Tolerate []Tolerance
 	// Leeway is the tolerated difference between the provider's clock and this
@@ -68,7 +68,7 @@ type Client struct {
 	mutualTLS  bool
 	http       *http.Client
 	algs       []jose.SignatureAlgorithm
-	fapi       bool
+	profile    profile.Profile
 	tolerate   []Tolerance
 	leeway     time.Duration
 	allowHTTP  bool
@@ -87,7 +87,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := newRequestSigner(cfg.RequestSigning)
+	signer, err := newRequestSigner(cfg.RequestSigning, cfg.Profile.Parameters.ClientIDTwice)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +96,11 @@ func New(cfg Config) (*Client, error) {
 		identity:  Identity{ClientID: cfg.ClientID, Issuer: cfg.Issuer},
 		auth:      cfg.Auth,
 		signer:    signer,
-		delivery:  cmp.Or(cfg.Delivery, DeliveryPoll),
+		delivery:  cfg.delivery(),
 		mutualTLS: cfg.Certificate != nil || mutualTLS(cfg.Auth.Method()),
 		http:      hc,
 		algs:      cfg.idTokenAlgs(),
-		fapi:      cfg.FAPI,
+		profile:   cfg.profile(),
 		tolerate:  slices.Clone(cfg.Tolerate),
 		leeway:    max(cfg.Leeway, 0),
 		allowHTTP: cfg.InsecureAllowHTTP,
@@ -117,10 +117,12 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
+func (cfg *Config) delivery() DeliveryMode { return cmp.Or(cfg.Delivery, DeliveryPoll) }
+
 // idTokenAlgs returns the accepted algorithms of ID tokens.
 func (cfg *Config) idTokenAlgs() []jose.SignatureAlgorithm {
 	switch {
-	case len(cfg.IDTokenAlgs) == 0 && cfg.FAPI:
+	case len(cfg.IDTokenAlgs) == 0 && cfg.Profile.FAPI:
 		return requestAlgs
 	case len(cfg.IDTokenAlgs) == 0:
 		return asymmetricAlgs
@@ -159,10 +161,12 @@ func (cfg *Config) validate() error {
 			return err
 		}
 	}
-	if err := cfg.validateProfile(); err != nil {
-		return err
+	for _, check := range []func() error{cfg.validateTolerate, cfg.validateProfile, cfg.validateProvider} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	return cfg.validateProvider()
+	return nil
 }
 
 func (cfg *Config) validateProvider() error {

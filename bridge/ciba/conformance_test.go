@@ -20,7 +20,7 @@ import (
 // These are the modules of the OpenID Foundation's plan for relying parties,
 // fapi-ciba-id1-client-test-plan, by the names that the suite gives them. Each
 // is played here against cibatest, in the mode that it is for, by a client with
-// FAPI set, private_key_jwt and signed requests. They say what this client does,
+// profile fapi-ciba, private_key_jwt and signed requests. They say what this client does,
 // not that it has been certified: the suite itself has not been run.
 //
 // A module that is not played says why in its status.
@@ -187,7 +187,7 @@ func (c *conformanceCase) play(t *testing.T, mode string) {
 	}
 	d := newDesk(t, &cibatest.Provider{Delivery: "ping"})
 	d.client = newClient(t, op, func(cfg *ciba.Config) {
-		cfg.FAPI, cfg.RequestSigning, cfg.Auth = true, how, must(ciba.PrivateKeyJWT(how.Key))
+		cfg.Profile, cfg.RequestSigning, cfg.Auth = row(t, "fapi-ciba"), how, must(ciba.PrivateKeyJWT(how.Key))
 		cfg.Delivery = ciba.DeliveryMode(mode)
 	})
 	if mode == "ping" {

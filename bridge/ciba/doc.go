@@ -16,7 +16,7 @@
 //	ack, err := client.RequestAuthentication(ctx, ciba.AuthenticationRequest{
 //		Scope:          []string{"openid"},
 //		LoginHint:      "anna@example.com",
-//		BindingMessage: ciba.NewBindingMessage(),
+//		BindingMessage: client.Profile().Binding.New(),
 //	})
 //	tokens, err := client.Wait(ctx, ack, ciba.Expect{Subject: "248289761001"})
 //
@@ -59,7 +59,17 @@
 // [crypto.Signer]s and may be in hardware. [RequestSigning] signs authentication
 // requests as a whole. What they ask for beyond a scope goes into
 // AuthorizationDetails, Resource, Audience and RequestContext of an
-// [AuthenticationRequest]. [Config].FAPI holds a client to FAPI-CIBA.
+// [AuthenticationRequest].
+//
+// # Which provider it is
+//
+// Providers differ from the specification in ways that no metadata tells: Auth0
+// wants a login hint to be a JSON object, Keycloak has a name of its own for an
+// unknown person. [Config].Profile says in what; package profile has the rows
+// that are known. A client refuses what its provider would refuse, before it
+// sends anything; writes a plain login hint as the provider wants it; and reads
+// an error as what it means there. The profile "fapi-ciba" holds a client to
+// FAPI-CIBA.
 //
 // # What is checked
 //

@@ -108,6 +108,8 @@ type Error struct {
 	// DPoPNonce is the nonce for the next DPoP proof (RFC 9449 section 8); often
 	// empty.
 	DPoPNonce string
+
+	means []error // its classes at this provider; nil for those of the specification
 }
 
 // Error returns the endpoint, the status, the code and the description.
@@ -129,6 +131,9 @@ func (e *Error) Error() string {
 
 // Is reports whether target is a class of e.
 func (e *Error) Is(target error) bool {
+	if e.means != nil {
+		return slices.Contains(e.means, target)
+	}
 	return slices.Contains(e.classes(), target)
 }
 

@@ -36,7 +36,7 @@ func Example() {
 	ack, err := client.RequestAuthentication(ctx, ciba.AuthenticationRequest{
 		Scope:          []string{"openid", "profile"},
 		LoginHint:      "anna@example.com",
-		BindingMessage: ciba.NewBindingMessage(), // show it to the person, too
+		BindingMessage: client.Profile().Binding.New(), // show it to the person, too
 	})
 	if err != nil {
 		fmt.Println(err)

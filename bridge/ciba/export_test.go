@@ -122,3 +122,6 @@ func Verify(raw string, key crypto.PublicKey, alg string) (payload []byte, err e
 	}
 	return jws.payload, nil
 }
+
+// IssSub is issSub.
+func IssSub(issuer, hint string) (string, error) { return issSub(issuer, hint) }

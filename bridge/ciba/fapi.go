@@ -17,26 +17,22 @@ const ToleratePushWithoutAtHash Tolerance = "push without at_hash"
 
 var tolerances = []Tolerance{ToleratePushWithoutAtHash} // read only
 
-// fapiAuth are the methods of client authentication that FAPI-CIBA allows. It is
-// read only.
-var fapiAuth = []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
-
-// validateProfile checks the fields that FAPI restricts, and tolerances.
-func (cfg *Config) validateProfile() error {
+func (cfg *Config) validateTolerate() error {
 	for _, t := range cfg.Tolerate {
 		if !slices.Contains(tolerances, t) {
 			return fieldErrorf("Tolerate", "%q is not one of %q", t, tolerances)
 		}
 	}
-	if !cfg.FAPI {
+	return nil
+}
+
+// validateFAPI checks the fields that FAPI-CIBA restricts, but for those that a
+// profile does.
+func (cfg *Config) validateFAPI() error {
+	if !cfg.Profile.FAPI {
 		return nil
 	}
-	switch {
-	case cfg.Delivery == DeliveryPush:
-		return fieldErrorf("Delivery", "is %q, which FAPI forbids", DeliveryPush)
-	case !slices.Contains(fapiAuth, cfg.Auth.Method()):
-		return fieldErrorf("Auth", "is %s, but FAPI allows only %q", cfg.Auth.Method(), fapiAuth)
-	case len(cfg.Tolerate) > 0:
+	if len(cfg.Tolerate) > 0 {
 		return fieldErrorf("Tolerate", "is set, but FAPI tolerates nothing")
 	}
 	for _, alg := range cfg.IDTokenAlgs {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/luikyv/go-oidc/pkg/goidc"
 	"github.com/luikyv/go-oidc/pkg/provider"
 )
@@ -184,7 +185,7 @@ func (p *foreignProvider) client(t *testing.T, id string, auth ciba.Authenticato
 }
 
 func foreignRequest() ciba.AuthenticationRequest {
-	return ciba.AuthenticationRequest{Scope: []string{"openid", "seat"}, LoginHint: "anna", BindingMessage: ciba.NewBindingMessage()}
+	return ciba.AuthenticationRequest{Scope: []string{"openid", "seat"}, LoginHint: "anna", BindingMessage: profile.Binding{}.New()}
 }
 
 func TestInteropGoOIDC(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 )
 
 // These are the rows of the tables. In ping mode, where the ping does not matter,
@@ -33,7 +34,7 @@ func (c oidcTrial) redeem(t *testing.T, ack ciba.Acknowledgement, subject string
 func (c oidcTrial) approved(t *testing.T) error {
 	req := c.anna()
 	req.Scope = []string{"openid", "offline_access", "seat"}
-	req.BindingMessage = ciba.NewBindingMessage()
+	req.BindingMessage = profile.Binding{}.New()
 	requested := time.Now()
 	ack := ring(t, c.client, req)
 	if ack.Interval != ciba.DefaultInterval || ack.ExpiresIn <= 0 {

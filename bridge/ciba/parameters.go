@@ -13,7 +13,9 @@ import (
 // value is a string, a []string, an int64, or a json.RawMessage; none is empty.
 type parameters map[string]any
 
-func (r *AuthenticationRequest) parameters() parameters {
+// parameters returns those of a request; expiry is the name of that of
+// RequestedExpiry.
+func (r *AuthenticationRequest) parameters(expiry string) parameters {
 	p := parameters{"scope": strings.Join(r.Scope, " ")}
 	for name, value := range map[string]string{
 		"login_hint":                r.LoginHint,
@@ -30,7 +32,7 @@ func (r *AuthenticationRequest) parameters() parameters {
 		}
 	}
 	if r.RequestedExpiry > 0 {
-		p["requested_expiry"] = int64(r.RequestedExpiry / time.Second)
+		p[expiry] = int64(r.RequestedExpiry / time.Second)
 	}
 	if len(r.AuthorizationDetails) > 0 {
 		p["authorization_details"] = compact(joinArray(r.AuthorizationDetails))

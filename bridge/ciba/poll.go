@@ -24,6 +24,10 @@ const (
 	// LastCall is how long before the deadline the last request is sent, so that
 	// it meets an auth_req_id that the provider still knows.
 	LastCall = 2 * time.Second
+	// DenialDoubt is how long before the deadline a denial begins to count as an
+	// expiry at providers that call both by the same name, and count the time from a
+	// little earlier than we do.
+	DenialDoubt = 5 * time.Second
 )
 
 // A Poll is where one sign-in stands between two token requests. It is a plain
@@ -151,7 +155,8 @@ func (p Poll) Ended(now time.Time) Outcome {
 // not answer back off exponentially, but never beyond the deadline if the
 // provider permits an earlier one. The last request that fits is put off to
 // [LastCall] before the deadline, for a person who decides late. Every other
-// error is final.
+// error is final. One that is [ErrDenied] as well as [ErrExpired] is an expiry if
+// it comes later than [DenialDoubt] before the deadline, and a denial otherwise.
 func (p Poll) After(sent, now time.Time, err error) (Poll, Outcome) {
 	switch {
 	case err == nil:
@@ -161,23 +166,35 @@ func (p Poll) After(sent, now time.Time, err error) (Poll, Outcome) {
 	case errors.Is(err, ErrUnavailable):
 		return p.afterFailure(sent, now, err)
 	default:
-		return p, p.finalOutcome(err)
+		return p, p.finalOutcome(now, err)
 	}
 }
 
-func (p Poll) finalOutcome(err error) Outcome {
+func (p Poll) finalOutcome(now time.Time, err error) Outcome {
+	denied, expired := errors.Is(err, ErrDenied), errors.Is(err, ErrExpired)
+	if denied && expired {
+		denied = p.saidNo(now)
+	}
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		return OutcomeInterrupted
-	case errors.Is(err, ErrDenied):
+	case denied:
 		return OutcomeDenied
-	case p.Lost && (errors.Is(err, ErrInvalidGrant) || errors.Is(err, ErrExpired)):
+	case p.Lost && (errors.Is(err, ErrInvalidGrant) || expired):
 		return OutcomeInterrupted
-	case errors.Is(err, ErrExpired):
+	case expired:
 		return OutcomeExpired
 	default:
 		return OutcomeFailed
 	}
+}
+
+// saidNo decides between denied and expired where the provider says the same of
+// both: what comes well before the deadline can only be a denial. One that comes
+// later is taken for an expiry, because to make somebody who was not there pay for
+// a denial is worse than to overlook one.
+func (p Poll) saidNo(now time.Time) bool {
+	return now.Before(p.Deadline.Add(-DenialDoubt))
 }
 
 func (p Poll) afterPending(sent, now time.Time, err error) (Poll, Outcome) {
@@ -249,11 +266,14 @@ func latest(t time.Time, more ...time.Time) time.Time {
 // longer true and not passed on.
 func outcomeError(o Outcome, err error) error {
 	class := map[Outcome]error{
+		OutcomeDenied:      ErrDenied,
 		OutcomeExpired:     ErrExpired,
 		OutcomeUnavailable: ErrUnavailable,
 		OutcomeInterrupted: ErrInterrupted,
 	}[o]
 	switch {
+	case errors.Is(err, ErrDenied) && errors.Is(err, ErrExpired):
+		return decided(err, class)
 	case class == nil || errors.Is(err, class):
 		return err
 	case err == nil || errors.Is(err, ErrPending):

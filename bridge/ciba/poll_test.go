@@ -31,6 +31,9 @@ func withInterval(s int) func(*ciba.Error) {
 	return func(e *ciba.Error) { e.Interval = time.Duration(s) * time.Second }
 }
 
+// errEither is what a provider means that has one name for both.
+var errEither = fmt.Errorf("no: %w, or %w", ciba.ErrDenied, ciba.ErrExpired)
+
 // errAway and errLost are transport errors without and with a chance
 // that the provider acted.
 var (
@@ -136,6 +139,12 @@ func TestPoll(t *testing.T) {
 		{"use_dpop_nonce", []step{{sent: 5, done: 5, err: oauthError(400, ciba.CodeUseDPoPNonce), outcome: ciba.OutcomePending, due: 10}}},
 		{"denied", []step{{sent: 5, done: 5, err: oauthError(400, ciba.CodeAccessDenied), outcome: ciba.OutcomeDenied}}},
 		{"denied with 403", []step{{sent: 5, done: 5, err: oauthError(403, ciba.CodeAccessDenied), outcome: ciba.OutcomeDenied}}},
+		{"denied or expired, early", []step{{sent: 114, done: 114.9, err: errEither, outcome: ciba.OutcomeDenied}}},
+		{"denied or expired, late", []step{{sent: 114, done: 115, err: errEither, outcome: ciba.OutcomeExpired}}},
+		{"denied or expired, after a lost answer", []step{
+			{sent: 118, done: 118, err: errLost, outcome: ciba.OutcomeUnavailable},
+			{sent: 119, done: 119, err: errEither, outcome: ciba.OutcomeInterrupted},
+		}},
 		{"expired", []step{{sent: 5, done: 5, err: oauthError(400, ciba.CodeExpiredToken), outcome: ciba.OutcomeExpired}}},
 		{"invalid_request", []step{{sent: 5, done: 5, err: oauthError(400, ciba.CodeInvalidRequest), outcome: ciba.OutcomeFailed}}},
 		{"invalid_client", []step{{sent: 5, done: 5, err: oauthError(401, ciba.CodeInvalidClient), outcome: ciba.OutcomeFailed}}},

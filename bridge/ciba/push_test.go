@@ -262,7 +262,7 @@ func TestFAPI(t *testing.T) {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	good := func() ciba.Config {
 		return ciba.Config{
-			Issuer: "https://op.test", ClientID: "c", FAPI: true,
+			Issuer: "https://op.test", ClientID: "c", Profile: row(t, "fapi-ciba"),
 			Auth: must(ciba.PrivateKeyJWT(ciba.PrivateKey{Signer: key, KeyID: "k"})),
 		}
 	}
@@ -296,7 +296,7 @@ func TestFAPIRequests(t *testing.T) {
 				op, how := signing(key, "ES256")
 				op.Algorithm = alg
 				client := newClient(t, op, func(cfg *ciba.Config) {
-					cfg.FAPI, cfg.RequestSigning, cfg.Auth = true, how, must(ciba.PrivateKeyJWT(how.Key))
+					cfg.Profile, cfg.RequestSigning, cfg.Auth = row(t, "fapi-ciba"), how, must(ciba.PrivateKeyJWT(how.Key))
 				})
 				req := anna()
 				req.BindingMessage = ""

@@ -18,7 +18,8 @@ type AuthenticationRequest struct {
 	// section 3.3).
 	Scope []string
 	// LoginHint names the person in a form the provider knows, such as an e-mail
-	// address; at most MaxLoginHint bytes.
+	// address; at most MaxLoginHint bytes. Where Config.Profile wants the format
+	// iss_sub, it is the person's subject at the provider, or such an object.
 	LoginHint string
 	// LoginHintToken names the person in a token; at most MaxHintToken bytes.
 	LoginHintToken string
@@ -27,10 +28,12 @@ type AuthenticationRequest struct {
 	IDTokenHint string
 	// BindingMessage is shown on both screens, so that the person can see that
 	// they approve what they see; "" for none. At most MaxBindingMessage bytes of
-	// printable text; providers allow less, see [NewBindingMessage].
+	// printable text; providers allow less: profile.Binding.New makes one that they
+	// take.
 	BindingMessage string
 	// RequestedExpiry is how long the person has to decide, in whole seconds; 0
-	// leaves it to the provider.
+	// leaves it to the provider. With some it selects the channel, see
+	// profile.Expiry.
 	RequestedExpiry time.Duration
 	// ACRValues are the authentication context classes wanted, best first; nil
 	// for none. The provider may ignore them: check with Expect.ACRValues.
@@ -76,7 +79,7 @@ const (
 // sends, and which are therefore not allowed in Extra. It is read only.
 var reserved = []string{
 	"scope", "login_hint", "login_hint_token", "id_token_hint", "binding_message",
-	"requested_expiry", "acr_values", "user_code", "client_notification_token",
+	"requested_expiry", "request_expiry", "acr_values", "user_code", "client_notification_token",
 	"authorization_details", "resource", "audience", "request_context",
 	"request", "request_uri", "grant_type", "auth_req_id",
 	"iss", "sub", "aud", "exp", "iat", "nbf", "jti",

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -201,34 +200,6 @@ func TestTokenRequestErrors(t *testing.T) {
 	for _, id := range []string{"", "a b", "a\n", strings.Repeat("x", 8193)} {
 		_, err := newClient(t, &cibatest.Provider{}).RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: id})
 		wantField(t, err, "AuthReqID")
-	}
-}
-
-func TestBindingMessage(t *testing.T) {
-	form := regexp.MustCompile(`^[2-9BCDFGHJKMNPQRTWX]{3}-[2-9BCDFGHJKMNPQRTWX]{3}$`)
-	seen := map[string]bool{}
-	count := map[rune]int{}
-	for range 2000 {
-		m := ciba.NewBindingMessage()
-		if !form.MatchString(m) {
-			t.Fatalf("message %q", m)
-		}
-		seen[m] = true
-		for _, c := range m {
-			count[c]++
-		}
-	}
-	if len(seen) < 1990 {
-		t.Errorf("%d different messages of 2000", len(seen))
-	}
-	delete(count, '-')
-	if len(count) != 24 {
-		t.Errorf("%d different characters, want 24", len(count))
-	}
-	for c, n := range count { // 500 expected, standard deviation 22
-		if n < 350 || n > 650 {
-			t.Errorf("character %q came %d times of 12000, want about 500", c, n)
-		}
 	}
 }
 

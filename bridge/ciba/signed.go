@@ -32,9 +32,6 @@ type RequestSigning struct {
 	// Lifetime is how long after signing the request is good; 0 means
 	// DefaultRequestLife, more than MaxRequestLife is refused.
 	Lifetime time.Duration
-	// ClientIDTwice puts the client_id into the JWT and beside it. CIBA Core asks
-	// for neither; PingFederate wants both.
-	ClientIDTwice bool
 }
 
 // requestAlgs are those that FAPI-CIBA section 5.2.2 allows. It is read only.
@@ -45,10 +42,10 @@ type requestSigner struct {
 	signer jose.Signer
 	alg    jose.SignatureAlgorithm
 	life   time.Duration
-	twice  bool
+	twice  bool // put the client_id into the JWT and beside it, as some want it
 }
 
-func newRequestSigner(cfg *RequestSigning) (*requestSigner, error) {
+func newRequestSigner(cfg *RequestSigning, twice bool) (*requestSigner, error) {
 	if cfg == nil {
 		return nil, nil
 	}
@@ -72,7 +69,7 @@ func newRequestSigner(cfg *RequestSigning) (*requestSigner, error) {
 	if life == 0 {
 		life = DefaultRequestLife
 	}
-	return &requestSigner{signer: signer, alg: alg, life: life, twice: cfg.ClientIDTwice}, nil
+	return &requestSigner{signer: signer, alg: alg, life: life, twice: twice}, nil
 }
 
 // check holds the algorithm against those that the provider supports.

@@ -59,10 +59,12 @@ func TestSignedRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				op, how := signing(tc.key, tc.alg)
-				op.ClientIDTwice, how.ClientIDTwice = tc.twice, tc.twice
+				op.Like.Parameters.ClientIDTwice = tc.twice
 				var got url.Values
 				op.OnRequest = func(r cibatest.Request) { got = r.Params }
-				client := newClient(t, op, func(cfg *ciba.Config) { cfg.Auth, cfg.RequestSigning = tc.auth, how })
+				client := newClient(t, op, func(cfg *ciba.Config) {
+					cfg.Auth, cfg.RequestSigning, cfg.Profile = tc.auth, how, op.Like
+				})
 				for range 2 { // a jti is good once
 					ring(t, client, full())
 				}

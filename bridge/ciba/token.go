@@ -95,7 +95,7 @@ func (c *Client) RequestToken(ctx context.Context, req TokenRequest) (*Tokens, e
 	}
 	o, a, err := c.post(ctx, x)
 	if err != nil {
-		return nil, err
+		return nil, c.understand(err)
 	}
 	tokens, err := parseTokens(o, req.DPoPProof != "")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/device-sim/phone"
 	"github.com/carillon-iot/carillon/device-sim/provider"
 )
@@ -46,7 +47,7 @@ func askFor(t *testing.T, client *ciba.Client) (ciba.Acknowledgement, ciba.Expec
 	t.Helper()
 	ack, err := client.RequestAuthentication(t.Context(), ciba.AuthenticationRequest{
 		Scope: []string{"openid", "profile", "seat", "offline_access"}, LoginHint: "anna@example.com",
-		BindingMessage: ciba.NewBindingMessage(), RequestedExpiry: time.Minute, ACRValues: []string{provider.DefaultACR},
+		BindingMessage: profile.Binding{}.New(), RequestedExpiry: time.Minute, ACRValues: []string{provider.DefaultACR},
 	})
 	if err != nil {
 		t.Fatal(err)

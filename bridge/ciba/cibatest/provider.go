@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -47,9 +48,8 @@ type Provider struct {
 	RequestAlgs []string
 	// RequireSignedRequest refuses unsigned ones.
 	RequireSignedRequest bool
-	// ClientIDTwice demands the client_id in a signed request and beside it, as
-	// PingFederate does; otherwise it must not be inside.
-	ClientIDTwice bool
+	// Like is whom the provider imitates; zero for nobody.
+	Like profile.Profile
 	// ClientCertificate accepts the client's certificate for tls_client_auth and
 	// self_signed_tls_client_auth; nil means that these methods are not accepted.
 	// The provider must then be served by TLS that asks for a certificate.

@@ -25,7 +25,7 @@ func (p *Provider) parameters(form url.Values) (url.Values, bool) {
 		return outside, !p.RequireSignedRequest
 	}
 	// Nothing may stand beside a signed request but the client's authentication.
-	if len(outside) != 1 || len(form["request"]) != 1 || p.ClientIDTwice && !form.Has("client_id") {
+	if len(outside) != 1 || len(form["request"]) != 1 || p.Like.Parameters.ClientIDTwice && !form.Has("client_id") {
 		return nil, false
 	}
 	claims, ok := p.signedClaims(signed)
@@ -89,7 +89,7 @@ func (p *Provider) goodRequestClaims(claims map[string]json.RawMessage) bool {
 			return false
 		}
 	}
-	if c.Exp == nil || c.Iat == nil || c.Nbf == nil || p.ClientIDTwice != (c.Client != nil) {
+	if c.Exp == nil || c.Iat == nil || c.Nbf == nil || p.Like.Parameters.ClientIDTwice != (c.Client != nil) {
 		return false
 	}
 	id, now := orElse(p.ClientID, ClientID), time.Now().Unix()
