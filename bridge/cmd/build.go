@@ -15,6 +15,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/enroll"
@@ -31,7 +32,8 @@ type parts struct {
 	roots   *x509.CertPool
 	devices *x509.CertPool
 	client  *ciba.Client
-	config  bridge.Config // without Store, SealKeys, Revoked and Publisher
+	row     profile.Profile // of the provider
+	config  bridge.Config   // without Store, SealKeys, Revoked and Publisher
 }
 
 // require names the first setting that is missing.
@@ -85,7 +87,10 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	}
 	p := &parts{files: &mtls.Files{CertFile: s.cert, KeyFile: s.key, Logger: log}}
 	var err error
-	if p.config.Policy, err = s.buildPolicy(); err != nil {
+	if p.row, err = s.profile(); err != nil {
+		return nil, err
+	}
+	if p.config.Policy, err = s.buildPolicy(p.row); err != nil {
 		return nil, err
 	}
 	if err := s.buildIdentity(p); err != nil {
@@ -100,7 +105,7 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 			return nil, err
 		}
 	}
-	if p.client, err = s.buildClient(); err != nil {
+	if p.client, err = s.buildClient(p.row); err != nil {
 		return nil, err
 	}
 	signer := &signerCache{certificate: p.files.Certificate}
@@ -109,7 +114,7 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	p.config.Provider = p.client
 	p.config.Issuer = s.issuer
 	p.config.RequestContext = s.requestContext
-	p.config.Limits = s.limits
+	p.config.Limits = s.buildLimits(p.row)
 	p.config.Logger = log
 	return p, nil
 }
@@ -140,7 +145,7 @@ func pool(flagName, path string) (*x509.CertPool, error) {
 	return mtls.Pool(certs...), nil
 }
 
-func (s *settings) buildClient() (*ciba.Client, error) {
+func (s *settings) buildClient(row profile.Profile) (*ciba.Client, error) {
 	auth, err := s.buildAuth()
 	if err != nil {
 		return nil, err
@@ -157,6 +162,7 @@ func (s *settings) buildClient() (*ciba.Client, error) {
 		Issuer:            s.issuer,
 		ClientID:          s.clientID,
 		Auth:              auth,
+		Profile:           row,
 		HTTPClient:        ciba.NewHTTPClient(tlsConfig),
 		IDTokenAlgs:       commas(s.idTokenAlgs),
 		InsecureAllowHTTP: s.insecureHTTP,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -47,7 +48,12 @@ func (s *settings) check(out io.Writer) error {
 		{"certificate until", p.cert.Leaf.NotAfter.UTC().Format(time.RFC3339)},
 		{"broker", s.broker},
 		{"issuer", s.issuer},
+		{"provider profile", p.row.Name},
 		{"client", s.clientID},
+		{"pushes in all", pace(p.config.Policy.PerProvider)},
+		{"pushes to a person", pace(p.config.Policy.PerPerson)},
+		{"longest expiry", p.config.Policy.MaxExpiry.String() + channel(p.row, p.config.Policy.MaxExpiry)},
+		{"open sign-ins", strconv.Itoa(p.config.Limits.Open)},
 		{"database", s.db},
 		{"store key", storeKey},
 		{"seal key", sealKey},

@@ -16,7 +16,6 @@ import (
 
 	"github.com/peterbourgon/ff/v3"
 	"github.com/peterbourgon/ff/v3/ffcli"
-	"github.com/peterbourgon/ff/v3/fftoml"
 )
 
 // Exit statuses.
@@ -116,8 +115,10 @@ EXAMPLE
 SETTINGS
   Each flag can also be set in the environment, --client-id as
   CARILLON_BRIDGE_CLIENT_ID, and in a TOML file named by --config, as
-  client-id = "...". A flag on the command line wins over the environment, and
-  that over the file. docs/bridge.md explains every one.
+  client-id = "..." or id = "..." under [client]. A flag on the command line wins
+  over the environment, and that over the file. Some defaults are others with
+  another --provider-profile; what is set wins over them, and check-config prints
+  what has come of it. docs/bridge.md explains every one.
 
   Exit status: 0 for success, 1 for a failure, 2 for wrong usage.`,
 		Subcommands: []*ffcli.Command{c.serveCommand(), c.checkCommand(), c.versionCommand()},
@@ -177,7 +178,7 @@ func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
 	cmd.FlagSet = fs
 	cmd.UsageFunc = c.keepUsage
 	cmd.ShortUsage = "carillon-bridge " + cmd.Name + " [flags]"
-	cmd.Options = []ff.Option{ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(fftoml.Parser)}
+	cmd.Options = []ff.Option{ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(parseTOML)}
 	cmd.Exec = func(ctx context.Context, args []string) error { return run(ctx, args) }
 	// The environment is read from environ and not by ff, which knows only the
 	// process's own.

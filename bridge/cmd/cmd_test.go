@@ -186,6 +186,8 @@ func TestWrongSettings(t *testing.T) {
 		{map[string]string{"db": w.dir}, 1, []string{"--db", "is a directory"}},
 		{map[string]string{"store-key": w.path("nowhere/k")}, 1, []string{"--store-key", "nowhere/k", "cannot be made"}},
 		{map[string]string{"group": "a/b"}, 2, []string{"--group", `"a/b"`, "a-z"}},
+		{map[string]string{"provider-profile": "auth-zero"}, 2, []string{"--provider-profile", `"auth-zero"`, `"generic"`, `"auth0"`, `"keycloak"`}},
+		{map[string]string{"provider-profile": "auth0", "max-expiry": "18h"}, 0, nil},
 		{map[string]string{"client-id": ""}, 2, []string{"--client-id is missing"}},
 		{map[string]string{"issuer": "http://op.example.com"}, 2, []string{"Issuer", "http://op.example.com"}},
 		{map[string]string{"cert": w.path("nothing")}, 1, []string{"--cert", "nothing"}},

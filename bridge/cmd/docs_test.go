@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/peterbourgon/ff/v3"
-	"github.com/peterbourgon/ff/v3/fftoml"
 )
 
 // The reference in docs/bridge.md has every setting with its default, and no
@@ -53,14 +53,14 @@ func TestExample(t *testing.T) {
 	s := new(settings)
 	s.define(fs)
 	fs.String("config", "", "")
-	err := ff.Parse(fs, []string{"--config", "../../docs/bridge.example.toml"}, ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(fftoml.Parser))
+	err := ff.Parse(fs, []string{"--config", "../../docs/bridge.example.toml"}, ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(parseTOML))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.require(); err != nil {
 		t.Error(err)
 	}
-	p, err := s.buildPolicy()
+	p, err := s.buildPolicy(profile.Profile{})
 	if err != nil {
 		t.Error(err)
 	}

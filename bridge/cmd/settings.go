@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -25,6 +26,7 @@ type settings struct {
 	clientKeyAlg                 string
 	providerRoots, idTokenAlgs   string
 	requestContext, insecureHTTP bool
+	providerProfile              string
 
 	db, storeKey, sealKey string
 
@@ -34,9 +36,12 @@ type settings struct {
 	health              string
 	logLevel, logFormat string
 	json                bool // of check-config
+
+	flags *flag.FlagSet // of which those that were given can be told from defaults
 }
 
 func (s *settings) define(fs *flag.FlagSet) {
+	s.flags = fs
 	s.defineBroker(fs)
 	s.defineProvider(fs)
 	s.definePolicy(fs)
@@ -64,6 +69,7 @@ func (s *settings) defineBroker(fs *flag.FlagSet) {
 
 func (s *settings) defineProvider(fs *flag.FlagSet) {
 	fs.StringVar(&s.issuer, "issuer", "", "issuer `URL` of the OpenID provider, exactly as its ID tokens say it (required)")
+	fs.StringVar(&s.providerProfile, "provider-profile", profile.Generic, "which provider it is, for what no metadata tells and for the defaults of the policy: "+strings.Join(profile.Names(), ", "))
 	fs.StringVar(&s.clientID, "client-id", "", "the bridge's name at the provider (required)")
 	fs.StringVar(&s.clientSecretFile, "client-secret-file", "", "`file` with the client secret; this or --client-key is required")
 	fs.StringVar(&s.clientAuth, "client-auth", "basic", "how the secret is sent: basic or post")
@@ -134,21 +140,6 @@ func setFromEnvironment(fs *flag.FlagSet, environ []string) error {
 		}
 	})
 	return failed
-}
-
-// buildPolicy returns the policy with the settings that are text.
-func (s *settings) buildPolicy() (policy.Policy, error) {
-	p := s.policy
-	p.Moving = policy.Moving(s.moving)
-	scopes, err := parseScopes(s.scopes)
-	if err != nil {
-		return p, usagef("--scopes: %w", err)
-	}
-	p.Scopes = scopes
-	if err := p.Validate(); err != nil {
-		return p, usagef("policy: %w", err)
-	}
-	return p, nil
 }
 
 // parseScopes reads "car=seat,climate till=pay"; nil for "".

@@ -133,3 +133,42 @@ func TestCoolDown(t *testing.T) {
 		t.Error("many denials, or no cool-down: wrong")
 	}
 }
+
+// TestWithin: in no minute more come through than the provider takes, whenever it
+// begins, and not needlessly few.
+func TestWithin(t *testing.T) {
+	for _, c := range []struct {
+		rate policy.Rate
+		n    int
+		want policy.Rate
+	}{
+		{policy.Rate{}, 500, policy.Rate{Burst: 100, Every: 150 * time.Millisecond}},
+		{policy.Rate{}, 3, policy.Rate{Burst: 1, Every: 30 * time.Second}},
+		{policy.Rate{Burst: 5, Every: time.Minute}, 5, policy.Rate{Burst: 4, Every: time.Minute}},
+		{policy.Rate{Burst: 4, Every: time.Minute}, 5, policy.Rate{Burst: 4, Every: time.Minute}},
+		{policy.Rate{Burst: 10, Every: time.Hour}, 5, policy.Rate{Burst: 5, Every: time.Hour}},
+		{policy.Rate{Burst: 2, Every: time.Second}, 5, policy.Rate{Burst: 1, Every: 15 * time.Second}},
+	} {
+		got := c.rate.Within(c.n)
+		if got != c.want {
+			t.Errorf("%v within %d is %v, want %v", c.rate, c.n, got, c.want)
+		}
+		if n := mostInAMinute(got); n != c.n && c.rate.Unlimited() || n > c.n {
+			t.Errorf("%v lets %d through in a minute, want %d", got, n, c.n)
+		}
+	}
+}
+
+// mostInAMinute asks a full bucket again and again for a minute, both ends included.
+func mostInAMinute(r policy.Rate) (taken int) {
+	start := time.Unix(1e9, 0)
+	var full time.Time
+	for now := start; !now.After(start.Add(time.Minute)); {
+		next, wait := r.Take(full, now)
+		if wait == 0 {
+			taken++
+		}
+		full, now = next, now.Add(wait)
+	}
+	return taken
+}

@@ -32,6 +32,29 @@ func (r Rate) validate() error {
 	return nil
 }
 
+// Within returns the rate that lets through no more than n in any minute: r where
+// it does so already, else a smaller burst, else also a slower pace. Without a
+// limit a fifth may come at once. n is 2 or more.
+func (r Rate) Within(n int) Rate {
+	if r.Unlimited() {
+		r.Burst = max(n/5, 1)
+		return Rate{Burst: r.Burst, Every: perMinute(n - r.Burst)}
+	}
+	following := int(time.Minute / r.Every)
+	if r.Burst+following <= n {
+		return r
+	}
+	if following < n {
+		return Rate{Burst: n - following, Every: r.Every}
+	}
+	return Rate{Burst: 1, Every: perMinute(n - 1)}
+}
+
+// perMinute is the time between two of n in a minute, rounded up.
+func perMinute(n int) time.Duration {
+	return (time.Minute + time.Duration(n) - 1) / time.Duration(n)
+}
+
 // Take takes one from a bucket that is full again at the instant full, and
 // returns the new instant. If there is none to take, it returns how long to
 // wait for it, and the instant unchanged, unless that is further ahead than an
