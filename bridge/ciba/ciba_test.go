@@ -54,7 +54,7 @@ var allClasses = []error{
 	ciba.ErrPending, ciba.ErrSlowDown, ciba.ErrDenied, ciba.ErrExpired, ciba.ErrInvalidGrant,
 	ciba.ErrUnknownUser, ciba.ErrInvalidBindingMessage, ciba.ErrUserCode, ciba.ErrInvalidClient,
 	ciba.ErrInvalidRequest, ciba.ErrUseDPoPNonce, ciba.ErrUnavailable, ciba.ErrInterrupted,
-	ciba.ErrProtocol, ciba.ErrIDToken,
+	ciba.ErrProtocol, ciba.ErrIDToken, ciba.ErrTransactionFailed,
 }
 
 // wantClasses checks that err belongs to exactly these classes.

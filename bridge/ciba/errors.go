@@ -50,6 +50,9 @@ var (
 	ErrSlowDown = errors.New("ciba: slow down")
 	// ErrDenied: the person, or a policy of the provider, said no.
 	ErrDenied = errors.New("ciba: access denied")
+	// ErrTransactionFailed: the provider could not see the authentication through,
+	// for a reason that is neither a no nor the time.
+	ErrTransactionFailed = errors.New("ciba: transaction failed")
 	// ErrExpired: nobody decided in time.
 	ErrExpired = errors.New("ciba: authentication request expired")
 	// ErrInvalidGrant: the provider does not know the auth_req_id, or it was
@@ -170,7 +173,7 @@ var classesOf = map[Code][]error{
 	CodeSlowDown:                    {ErrSlowDown, ErrPending},
 	CodeExpiredToken:                {ErrExpired},
 	CodeAccessDenied:                {ErrDenied},
-	CodeTransactionFailed:           {ErrDenied},
+	CodeTransactionFailed:           {ErrTransactionFailed},
 	CodeInvalidGrant:                {ErrInvalidGrant},
 	CodeUnknownUserID:               {ErrUnknownUser},
 	CodeExpiredLoginHintToken:       {ErrUnknownUser},

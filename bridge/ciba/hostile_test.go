@@ -211,7 +211,7 @@ func hostilePolls() []hostile {
 		{name: "unauthorized_client", op: &cibatest.Provider{Token: always(cibatest.OAuthError(403, "unauthorized_client"))}, classes: classes(ciba.ErrInvalidClient), took: 5 * s},
 		{name: "invalid_client", op: &cibatest.Provider{Token: always(cibatest.OAuthError(401, "invalid_client"))}, classes: classes(ciba.ErrInvalidClient), took: 5 * s},
 		{name: "unsupported_grant_type", op: &cibatest.Provider{Token: always(cibatest.OAuthError(400, "unsupported_grant_type"))}, classes: classes(ciba.ErrInvalidClient), took: 5 * s},
-		{name: "transaction_failed", op: &cibatest.Provider{Token: always(cibatest.OAuthError(400, "transaction_failed"))}, classes: classes(ciba.ErrDenied), took: 5 * s},
+		{name: "transaction_failed", op: &cibatest.Provider{Token: always(cibatest.OAuthError(400, "transaction_failed"))}, classes: classes(ciba.ErrTransactionFailed), took: 5 * s},
 		{name: "invalid_dpop_proof", op: &cibatest.Provider{Token: always(cibatest.OAuthError(400, "invalid_dpop_proof"))}, classes: classes(ciba.ErrInvalidRequest), took: 5 * s},
 	}
 }

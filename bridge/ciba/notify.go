@@ -32,8 +32,8 @@ type NotificationConfig struct {
 	// Tokens minted the client_notification_tokens. Required.
 	Tokens *NotificationTokens
 	// SignIn returns what is known of a sign-in, ErrUnknownSignIn, or another error
-	// if that cannot be told now. A sign-in that has ended should be known for some
-	// time, as providers repeat themselves. Required.
+	// if that cannot be told now. A sign-in that has ended should be known, as
+	// Ended, for some time: providers repeat themselves. Required.
 	SignIn func(ctx context.Context, id string) (SignIn, error)
 	// Pinged is told that the provider has decided, one way or the other; it makes
 	// [Poll.AfterPing] of the sign-in's Poll. A ping is no proof, and may come
@@ -58,6 +58,9 @@ type SignIn struct {
 	// Expect is what the ID token of a push must say. The handler adds the
 	// AuthReqID, the tokens, and Push.
 	Expect Expect
+	// Ended says that nothing is awaited any more. Whatever is brought then is
+	// answered with 204 and passed on to nobody; the other fields are not needed.
+	Ended bool
 }
 
 // A NotificationHandler is the backchannel_client_notification_endpoint (CIBA
@@ -183,6 +186,8 @@ func (h *NotificationHandler) handle(ctx context.Context, id string, o object) i
 	case err != nil:
 		h.cfg.Logger.Error("looking up a notified sign-in", "sign-in", id, "error", err)
 		return http.StatusServiceUnavailable
+	case s.Ended:
+		return http.StatusNoContent
 	case early && push:
 		return http.StatusServiceUnavailable
 	case !early && subtle.ConstantTimeCompare([]byte(authReqID), []byte(s.AuthReqID)) != 1:

@@ -282,6 +282,24 @@ func TestPingBeforeAcknowledgement(t *testing.T) {
 	})
 }
 
+// TestNotifiedAfterEnd: what comes again after the end is taken, and told nobody.
+func TestNotifiedAfterEnd(t *testing.T) {
+	for _, mode := range []string{"ping", "push"} {
+		op := &cibatest.Provider{Delivery: mode}
+		d := newDesk(t, op)
+		ack := d.ring(t, "s1")
+		d.signIns["s1"] = ciba.SignIn{Ended: true}
+		op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
+			return []cibatest.Notification{n, n.WithHeader("Authorization", "Bearer x.y")}
+		}
+		op.Approve(ack.AuthReqID)
+		wantReplies(t, op, 204, 401)
+		if len(d.pings) != 0 || len(d.errs) != 0 {
+			t.Errorf("%s: told of %d pings and %d pushes", mode, len(d.pings), len(d.errs))
+		}
+	}
+}
+
 // TestReplayedPings: they cause nothing beyond what the interval allows.
 func TestReplayedPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestPush(t *testing.T) {
 // TestPushFailures: the three that there are, and what is none.
 func TestPushFailures(t *testing.T) {
 	for code, class := range map[string]error{
-		"access_denied": ciba.ErrDenied, "expired_token": ciba.ErrExpired, "transaction_failed": ciba.ErrDenied,
+		"access_denied": ciba.ErrDenied, "expired_token": ciba.ErrExpired, "transaction_failed": ciba.ErrTransactionFailed,
 		"authorization_pending": ciba.ErrProtocol, "slow_down": ciba.ErrProtocol, "other": ciba.ErrProtocol, "": ciba.ErrProtocol, "a\nb": ciba.ErrProtocol,
 	} {
 		t.Run(code, func(t *testing.T) {
