@@ -29,6 +29,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
@@ -58,6 +59,10 @@ type Config struct {
 	// Issuer is the provider's issuer identifier. People are known by it and
 	// their subject.
 	Issuer string
+	// Delivery is how the provider reports what people decide, as the client is
+	// registered there; "" means ciba.DeliveryPoll. With ping and push the provider
+	// must reach a handler of [Bridge.Notifications].
+	Delivery ciba.DeliveryMode
 	// Store holds what outlives the process. Run runs its writer; opening and
 	// closing it is the caller's.
 	Store *store.Store
@@ -138,6 +143,9 @@ func (c Config) validate() error {
 		if f.missing {
 			return fmt.Errorf("config: %s is missing", f.name)
 		}
+	}
+	if modes := []ciba.DeliveryMode{"", ciba.DeliveryPoll, ciba.DeliveryPing, ciba.DeliveryPush}; !slices.Contains(modes, c.Delivery) {
+		return fmt.Errorf("config: Delivery is %q, want one of %q", c.Delivery, modes[1:])
 	}
 	if err := c.Policy.Validate(); err != nil {
 		return fmt.Errorf("config: policy: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
@@ -17,10 +18,15 @@ const (
 	signedOut = "signed_out"
 )
 
+// deviceFields are those of an authentication request that the device fills. It
+// is read only.
+var deviceFields = []string{"Scope", "LoginHint", "LoginHintToken", "IDTokenHint", "ACRValues"}
+
 // callCode says what a failed authentication request means to the device.
 func (b *Bridge) callCode(err error) (schemas.Code, time.Duration) {
 	var answer *ciba.Error
 	errors.As(err, &answer)
+	var field *ciba.FieldError
 	switch {
 	case errors.Is(err, ciba.ErrInterrupted):
 		return schemas.Interrupted, 0 // it may be ringing
@@ -32,8 +38,8 @@ func (b *Bridge) callCode(err error) (schemas.Code, time.Duration) {
 		return schemas.AccessDenied, 0
 	case answer != nil && answer.Code == ciba.CodeInvalidScope:
 		return schemas.InvalidScope, 0
-	case errors.As(err, new(*ciba.FieldError)):
-		return schemas.Malformed, 0 // the hint is nothing that could be sent
+	case errors.As(err, &field) && slices.Contains(deviceFields, field.Field):
+		return schemas.Malformed, 0 // nothing that could be sent
 	default:
 		return schemas.ProviderError, retryAfter(answer)
 	}
@@ -72,11 +78,11 @@ func retryAfter(answer *ciba.Error) time.Duration {
 }
 
 // complain logs what the provider did wrong; an operator must see at once that
-// the client is not accepted.
+// the client is not accepted, or that the settings do not fit the provider.
 func (b *Bridge) complain(k store.Key, code schemas.Code, err error) {
 	level := slog.LevelWarn
 	switch {
-	case errors.Is(err, ciba.ErrInvalidClient):
+	case errors.Is(err, ciba.ErrInvalidClient), code == schemas.ProviderError && errors.As(err, new(*ciba.FieldError)):
 		level = slog.LevelError
 	case code == schemas.UnknownPerson, code == schemas.AccessDenied, code == schemas.Expired:
 		return // the line of the ended request says it

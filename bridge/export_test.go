@@ -22,7 +22,7 @@ func (c Config) WithFailpoint(step func(string)) Config {
 
 // Steps are the names of all steps, in order.
 func Steps() []string {
-	return []string{stepAccepted, stepRinging, stepRung, stepWaiting, stepClaimed, stepPolled, stepAnswered, stepReceipted}
+	return []string{stepAccepted, stepRinging, stepRung, stepWaiting, stepClaimed, stepPolled, stepPinged, stepPushed, stepAnswered, stepReceipted}
 }
 
 // The times that tests wait for.

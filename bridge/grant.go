@@ -27,7 +27,7 @@ var errNothingGranted = errors.New("none of the scopes asked for was granted")
 // grant seals the tokens to the device and ends the sign-in. Until that is
 // durable, the tokens exist in this function only: a crash loses them, and the
 // sign-in ends as interrupted.
-func (b *Bridge) grant(ctx context.Context, r store.Request, tokens *ciba.Tokens) {
+func (b *Bridge) grant(ctx context.Context, r store.Request, tokens *ciba.Tokens) error {
 	handle := schemas.NewHandle()
 	life := tokens.ExpiresIn
 	if life < time.Second {
@@ -41,12 +41,11 @@ func (b *Bridge) grant(ctx context.Context, r store.Request, tokens *ciba.Tokens
 			code = schemas.InvalidScope
 		}
 		b.complain(r.Key, code, err)
-		b.conclude(ctx, r, code, 0)
-		return
+		return b.conclude(ctx, r, code, 0)
 	}
 	expires := time.Now().Add(life)
 	e, err := b.ending(r.Key, &schemas.Granted{ID: r.ID, Sealed: sealed}, granted, expires)
-	b.finish(ctx, r, e, err, func() (bool, error) {
+	return b.finish(ctx, r, e, err, func() (bool, error) {
 		return b.cfg.Store.Grant(ctx, e, store.Grant{
 			Person: r.Person,
 			Pairing: store.Pairing{

@@ -40,116 +40,68 @@ func (b *Bridge) pollDue(ctx context.Context) (time.Duration, error) {
 	return pollBeat, nil
 }
 
-// poll asks once what became of a sign-in, and records it.
+// poll asks once what became of a sign-in, and records it. Where that fails the
+// claim runs out, and the row is looked at again.
 func (b *Bridge) poll(ctx context.Context, r store.Request) {
+	if err := b.ask(ctx, r); err != nil {
+		b.log.Error("polling", "device", r.Device, "request", r.ID, "error", err)
+	}
+}
+
+func (b *Bridge) ask(ctx context.Context, r store.Request) error {
 	switch {
 	case r.Broken != nil:
 		b.log.Error("a stored sign-in cannot be read", "device", r.Device, "request", r.ID, "error", r.Broken)
-		b.conclude(ctx, r, schemas.Internal, 0)
-		return
+		return b.conclude(ctx, r, schemas.Internal, 0)
 	case r.Details.Issuer != b.cfg.Issuer:
 		b.log.Error("a stored sign-in is of another provider", "device", r.Device, "request", r.ID, "issuer", r.Details.Issuer)
-		b.conclude(ctx, r, schemas.Interrupted, 0)
-		return
+		return b.conclude(ctx, r, schemas.Interrupted, 0)
 	}
 	sent := time.Now()
 	if outcome := r.Poll.Ended(sent); outcome.Final() {
 		code, retry := pollCode(outcome, nil)
-		b.conclude(ctx, r, code, retry)
-		return
+		return b.conclude(ctx, r, code, retry)
 	}
-	switch revoked, err := b.senders.wasRevoked(ctx, r.Device, r.Details.Sender, sent); {
-	case err != nil:
-		b.log.Error("looking for a device's certificate", "device", r.Device, "error", err)
-		return // the claim runs out, and the row is looked at again
-	case revoked: // what the person decides is of no effect
-		b.conclude(ctx, r, schemas.NotAllowed, 0)
-		return
+	if b.cfg.Delivery == ciba.DeliveryPush {
+		b.log.Error("a stored sign-in was to be polled, but the provider is said to push", "device", r.Device, "request", r.ID)
+		return b.conclude(ctx, r, schemas.Interrupted, 0)
+	}
+	if barred, err := b.barred(ctx, r, sent); barred || err != nil {
+		return err
 	}
 	b.step(stepClaimed)
 	callCtx, cancel := context.WithTimeout(ctx, pollTimeout)
 	b.count.polls.Add(1)
-	tokens, err := b.cfg.Provider.RequestToken(callCtx, tokenRequest(r))
+	tokens, err := b.cfg.Provider.RequestToken(callCtx, ciba.TokenRequest{AuthReqID: r.Details.AuthReqID, Expect: expect(r)})
 	cancel()
 	b.step(stepPolled)
 	if err != nil && ctx.Err() != nil {
-		return // the bridge stops; the claim runs out
+		return nil // the bridge stops
 	}
 	next, outcome := r.Poll.After(sent, time.Now(), err)
-	b.polled(ctx, r, next, outcome, tokens, err)
+	return b.decided(ctx, r, next, outcome, tokens, err)
 }
 
-func tokenRequest(r store.Request) ciba.TokenRequest {
-	return ciba.TokenRequest{
-		AuthReqID: r.Details.AuthReqID,
-		Expect: ciba.Expect{
-			Subject:     r.Details.Subject,
-			ACRValues:   r.Details.ACR,
-			RequestedAt: time.Unix(r.Details.Asked, 0),
-		},
-	}
-}
-
-// polled records the outcome of a poll.
-func (b *Bridge) polled(ctx context.Context, r store.Request, next ciba.Poll, outcome ciba.Outcome, tokens *ciba.Tokens, err error) {
-	switch outcome {
-	case ciba.OutcomePending:
-		if next.Failures > 0 {
-			b.log.Warn("a poll failed", "device", r.Device, "request", r.ID, "failures", next.Failures, "error", loggable(err))
-		}
-		// If this is lost, the claim runs out and the poll is repeated later.
-		if _, err := b.cfg.Store.Polled(ctx, r, next, time.Now()); err != nil && !isClosed(err) {
-			b.log.Error("recording a poll", "error", err)
-		}
-		if time.Until(next.Due) < pollBeat {
-			b.wakePolls.wake()
-		}
-	case ciba.OutcomeGranted:
-		b.grant(ctx, r, tokens)
-	case ciba.OutcomeDenied:
-		b.deny(ctx, r)
-	default:
-		code, retry := pollCode(outcome, err)
-		if err != nil {
-			b.complain(r.Key, code, err)
-		}
-		b.conclude(ctx, r, code, retry)
-	}
-}
-
-// conclude ends a sign-in that waits, with a refusal.
-func (b *Bridge) conclude(ctx context.Context, r store.Request, code schemas.Code, retry time.Duration) {
-	e, err := b.refusal(r.Key, code, retry)
-	b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e) })
-}
-
-// deny ends a sign-in because the person said no. The next may come after a
-// pause, which doubles each time.
-func (b *Bridge) deny(ctx context.Context, r store.Request) {
-	denials, err := b.cfg.Store.Denials(ctx, r.Device, r.Person)
+// barred ends a sign-in of a device whose certificate was revoked since: what
+// the person decides is of no effect.
+func (b *Bridge) barred(ctx context.Context, r store.Request, now time.Time) (bool, error) {
+	revoked, err := b.senders.wasRevoked(ctx, r.Device, r.Details.Sender, now)
 	if err != nil {
-		b.log.Error("counting denials", "device", r.Device, "request", r.ID, "error", err)
+		return false, fmt.Errorf("looking for the device's certificate: %w", err)
 	}
-	e, err := b.refusal(r.Key, schemas.AccessDenied, b.cfg.Policy.CoolDown.After(denials+1))
-	b.finish(ctx, r, e, err, func() (bool, error) {
-		return b.cfg.Store.Deny(ctx, e, r.Person, b.cfg.Policy.CoolDown)
-	})
+	if !revoked {
+		return false, nil
+	}
+	return true, b.conclude(ctx, r, schemas.NotAllowed, 0)
 }
 
-// finish makes an ending durable, whatever it takes, and publishes it.
-func (b *Bridge) finish(ctx context.Context, r store.Request, e store.Ending, err error, write func() (bool, error)) {
-	var stored bool
-	if err == nil {
-		stored, err = b.persist(ctx, r.Deadline.Add(refusalLife), write)
+// expect is what the ID token of a sign-in must say.
+func expect(r store.Request) ciba.Expect {
+	return ciba.Expect{
+		Subject:     r.Details.Subject,
+		ACRValues:   r.Details.ACR,
+		RequestedAt: time.Unix(r.Details.Asked, 0),
 	}
-	if err != nil {
-		b.log.Error("ending a sign-in", "device", r.Device, "request", r.ID, "error", err)
-		return // the claim runs out, and the row is looked at again
-	}
-	if stored {
-		b.open.Add(-1)
-	}
-	b.ended(e, stored)
 }
 
 // interruptDue ends the sign-ins of which nobody knows whether the phone rang.
@@ -161,7 +113,9 @@ func (b *Bridge) interruptDue(ctx context.Context) (time.Duration, error) {
 	}
 	for _, r := range claimed {
 		e, err := b.refusal(r.Key, schemas.Interrupted, 0)
-		b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Interrupt(ctx, e) })
+		if err := b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Interrupt(ctx, e) }); err != nil {
+			b.log.Error("interrupting", "device", r.Device, "request", r.ID, "error", err)
+		}
 	}
 	return gather(claimed), nil
 }

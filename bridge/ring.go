@@ -22,7 +22,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 		b.notRung(ctx, a, err)
 		return
 	}
-	poll := ciba.NewPoll(ack, time.Now())
+	poll := b.firstPoll(ack, time.Now())
 	a.Details.AuthReqID = ack.AuthReqID
 	recorded, err := b.persist(ctx, a.Due, func() (bool, error) {
 		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll, time.Now())
@@ -37,12 +37,30 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	b.wakePolls.wake()
 }
 
+// firstPoll says when the provider is asked for the first time. One that pushes
+// never is: the sign-in waits until its end.
+func (b *Bridge) firstPoll(ack ciba.Acknowledgement, now time.Time) ciba.Poll {
+	switch b.cfg.Delivery {
+	case ciba.DeliveryPing:
+		return ciba.NewPingPoll(ack, now)
+	case ciba.DeliveryPush:
+		end := now.Add(ack.Lifetime())
+		return ciba.Poll{Interval: ack.Interval, Due: end, Deadline: end}
+	default:
+		return ciba.NewPoll(ack, now)
+	}
+}
+
 func (b *Bridge) authenticationRequest(a attempt) ciba.AuthenticationRequest {
 	req := ciba.AuthenticationRequest{
 		Scope:           append([]string{"openid"}, without(a.Details.Scope, "openid")...),
 		BindingMessage:  a.Details.Binding,
 		RequestedExpiry: a.expiry,
 		ACRValues:       a.Details.ACR,
+	}
+	if b.tokens != nil {
+		// Names are short enough; if one were not, the request would not be sent.
+		req.NotificationToken, _ = b.tokens.Mint(b.cfg.Store.Alias(a.Key))
 	}
 	switch h := a.Details.Hint; h.Kind {
 	case store.LoginHintToken:
@@ -76,5 +94,7 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 	}
 	e, err := b.refusal(a.Key, code, retry)
 	r := store.Request{Key: a.Key, Deadline: a.Deadline}
-	b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e, back...) })
+	if err := b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e, back...) }); err != nil {
+		b.log.Error("ringing", "device", a.Device, "request", a.ID, "error", err)
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -27,8 +28,9 @@ type Bridge struct {
 
 	senders  *senders
 	greeting greeting
-	pace     *gate // of messages
-	knocks   *gate // of answers to unknown keys
+	tokens   *ciba.NotificationTokens // nil with DeliveryPoll
+	pace     *gate                    // of messages
+	knocks   *gate                    // of answers to unknown keys
 
 	intake *lanes[message]
 	outbox *lanes[message]
@@ -78,6 +80,9 @@ func New(cfg Config) (*Bridge, error) {
 		polls:       make(chan struct{}, limits.Polls),
 		wakePolls:   newBell(),
 		wakeAnswers: newBell(),
+	}
+	if b.tokens, err = notificationTokens(cfg); err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
 	}
 	for _, k := range cfg.SealKeys {
 		b.sealKeys[k.Public().ID()] = k

@@ -9,6 +9,7 @@ type Stats struct {
 	Repeats     uint64 // sign-ins that were known already
 	Pushes      uint64 // authentication requests sent to the provider
 	Polls       uint64 // token requests sent to the provider
+	Notified    uint64 // pings and pushes of the provider about sign-ins that waited for one
 	Granted     uint64 // sign-ins that ended with a grant
 	Refused     uint64 // requests that ended with a refusal
 	Published   uint64 // messages that the broker took
@@ -20,7 +21,7 @@ type Stats struct {
 
 // counters are the live values of Stats.
 type counters struct {
-	received, dropped, repeats, pushes, polls, granted, refused, published, republished, unsent, busy atomic.Uint64
+	received, dropped, repeats, pushes, polls, notified, granted, refused, published, republished, unsent, busy atomic.Uint64
 }
 
 // Stats returns the counts.
@@ -32,6 +33,7 @@ func (b *Bridge) Stats() Stats {
 		Repeats:     c.repeats.Load(),
 		Pushes:      c.pushes.Load(),
 		Polls:       c.polls.Load(),
+		Notified:    c.notified.Load(),
 		Granted:     c.granted.Load(),
 		Refused:     c.refused.Load(),
 		Published:   c.published.Load(),

@@ -9,6 +9,8 @@ const (
 	stepWaiting   = "waiting"   // that is durable; the device does not know it
 	stepClaimed   = "claimed"   // a poll is claimed; it was not sent
 	stepPolled    = "polled"    // the provider has answered the poll; that is not durable
+	stepPinged    = "pinged"    // the provider's ping is durable; nobody has asked yet
+	stepPushed    = "pushed"    // the provider has pushed; that is not durable
 	stepAnswered  = "answered"  // the final answer is durable; it was not published
 	stepReceipted = "receipted" // the receipt is durable
 )

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -43,7 +44,8 @@ type world struct {
 	client *ciba.Client
 	keys   *store.Keyring
 
-	bridge atomic.Pointer[bridge.Bridge] // nil while there is none
+	bridge atomic.Pointer[bridge.Bridge]            // nil while there is none
+	desk   atomic.Pointer[ciba.NotificationHandler] // that the provider notifies; nil if it does not
 	store  *store.Store
 	dead   *atomic.Bool // of the running bridge: nothing it does has an effect
 	cancel context.CancelFunc
@@ -82,15 +84,13 @@ func newWorld(t testing.TB, op *cibatest.Provider) *world {
 	if w.keys, err = store.NewKeyring(bytes.Repeat([]byte{7}, store.KeySize)); err != nil {
 		t.Fatal(err)
 	}
-	w.client, err = ciba.New(ciba.Config{
-		Issuer:     op.IssuerURL(),
-		ClientID:   cibatest.ClientID,
-		Auth:       ciba.ClientSecretBasic(cibatest.ClientSecret),
-		HTTPClient: op.Client(),
+	op.Endpoint = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w.bridge.Load() == nil {
+			rw.WriteHeader(http.StatusBadGateway) // of the proxy that finds no bridge
+			return
+		}
+		w.desk.Load().ServeHTTP(rw, r)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w.renewBridge()
 	return w
 }
@@ -105,21 +105,58 @@ func (w *world) start() {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	dead := new(atomic.Bool)
-	w.dead = dead
+	w.dead = new(atomic.Bool)
 	var err error
+	w.client, err = ciba.New(ciba.Config{
+		Issuer:     w.op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       ciba.ClientSecretBasic(cibatest.ClientSecret),
+		Delivery:   ciba.DeliveryMode(w.op.Delivery),
+		HTTPClient: w.op.Client(),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	w.store, err = store.Open(ctx, store.Config{Path: w.db, Keys: w.keys, UnsafeNoSync: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	b, err := bridge.New(w.config())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.op.Delivery == "ping" || w.op.Delivery == "push" {
+		w.desk.Store(w.endpoint(b))
+	}
+	w.bridge.Store(b)
+	w.ended = make(chan error, 1)
+	go func() { w.ended <- b.Run(ctx) }()
+	synctest.Wait()
+}
+
+// endpoint is where the provider notifies a bridge.
+func (w *world) endpoint(b *bridge.Bridge) *ciba.NotificationHandler {
+	w.t.Helper()
+	cfg := b.Notifications()
+	cfg.Client = w.client
+	h, err := ciba.NewNotificationHandler(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return h
+}
+
+// config is that of a bridge on the open store.
+func (w *world) config() bridge.Config {
 	cfg := bridge.Config{
 		Signer:         func() (*schemas.Signer, error) { return w.signer.Load(), nil },
 		SealKeys:       []*schemas.SealKey{w.seal},
 		Devices:        w.ca.Roots(),
-		Provider:       mortal{w.client, dead},
+		Provider:       mortal{w.client, w.dead},
 		Issuer:         w.op.IssuerURL(),
+		Delivery:       ciba.DeliveryMode(w.op.Delivery),
 		Store:          w.store,
-		Publisher:      bus{w, dead},
+		Publisher:      bus{w, w.dead},
 		Policy:         w.policy,
 		RequestContext: w.context,
 		Limits:         w.limits,
@@ -128,14 +165,7 @@ func (w *world) start() {
 	if w.edit != nil {
 		w.edit(&cfg)
 	}
-	b, err := bridge.New(cfg)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.bridge.Store(b)
-	w.ended = make(chan error, 1)
-	go func() { w.ended <- b.Run(ctx) }()
-	synctest.Wait()
+	return cfg
 }
 
 // stop ends the bridge in good order.
