@@ -73,6 +73,9 @@ type Config struct {
 	// RequestContext sends request_context (FAPI-CIBA section 5.2.2) with each
 	// authentication request: which kind of device asks and what for.
 	RequestContext bool
+	// Asks are what authentication requests ask for besides; the zero value adds
+	// nothing.
+	Asks Asks
 	// Limits bound the bridge's work; zero fields have defaults.
 	Limits Limits
 	// Logger hears one line for each sign-in that ends, and every fault; nil means
@@ -149,6 +152,9 @@ func (c Config) validate() error {
 	}
 	if err := c.Policy.Validate(); err != nil {
 		return fmt.Errorf("config: policy: %w", err)
+	}
+	if err := c.Asks.Validate(); err != nil {
+		return fmt.Errorf("config: asks: %w", err)
 	}
 	return nil
 }

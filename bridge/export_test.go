@@ -2,8 +2,10 @@ package bridge
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -38,3 +40,8 @@ var (
 	GrantedScope = grantedScope
 	CleanName    = clean
 )
+
+// FillDetails fills a template in for a till, which has no seat.
+func FillDetails(t *DetailsTemplate) []json.RawMessage {
+	return t.fill(attempt{Start: store.Start{Key: store.Key{Device: "till-1"}}, about: about{Device: schemas.Till.String()}})
+}

@@ -70,6 +70,7 @@ func (b *Bridge) authenticationRequest(a attempt) ciba.AuthenticationRequest {
 	default:
 		req.LoginHint = h.Value
 	}
+	b.cfg.Asks.add(&req, a)
 	if b.cfg.RequestContext {
 		req.RequestContext, _ = json.Marshal(a.about) // texts and numbers always encode
 	}

@@ -107,7 +107,7 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 			Subject:     who.subject,
 			Hint:        who.hint,
 			Scope:       scope,
-			ACR:         strings.Fields(m.ACR),
+			ACR:         b.cfg.Asks.acr(strings.Fields(m.ACR)),
 			ResponseKey: m.ResponseKey,
 			Asked:       now.Unix(),
 			Binding:     b.cfg.Provider.Profile().Binding.New(),

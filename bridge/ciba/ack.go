@@ -53,7 +53,7 @@ func (a Acknowledgement) Lifetime() time.Duration {
 // An error that is [ErrInterrupted] means that the phone may be ringing: to send
 // the request again could make it ring twice.
 func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRequest) (Acknowledgement, error) {
-	if err := req.validate(); err != nil {
+	if err := req.Validate(); err != nil {
 		return Acknowledgement{}, err
 	}
 	if err := c.adapt(&req); err != nil {

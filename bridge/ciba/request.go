@@ -86,8 +86,10 @@ var reserved = []string{
 	"client_id", "client_secret", "client_assertion", "client_assertion_type",
 }
 
-// validate reports the first field that breaks a rule, as a FieldError.
-func (r *AuthenticationRequest) validate() error {
+// Validate reports the first field that breaks a rule of this package, as a
+// [*FieldError]. What the provider cannot do is another question, which
+// RequestAuthentication asks.
+func (r *AuthenticationRequest) Validate() error {
 	for _, check := range []func() error{
 		r.checkScope, r.checkHints, r.checkBindingMessage, r.checkRest,
 		r.checkDetails, r.checkTargets, r.checkExtra,

@@ -1,0 +1,43 @@
+package bridge
+
+import "github.com/carillon-iot/carillon/bridge/ciba"
+
+// Asks are what every authentication request asks for besides what the device
+// asks for.
+type Asks struct {
+	// Resource names the services that access tokens are for, as absolute URIs (RFC
+	// 8707); nil for none.
+	Resource []string
+	// Audience does so in the way of Auth0; "" for none.
+	Audience string
+	// ACRValues are the authentication context classes that are asked for, and
+	// demanded of the ID token, where the device names none itself.
+	ACRValues []string
+	// Details say what is wanted in a form that the provider understands (RFC
+	// 9396); nil for none.
+	Details *DetailsTemplate
+}
+
+// Validate reports the first field that no request could carry. It is a
+// [*ciba.FieldError] that names the field as [ciba.AuthenticationRequest] does.
+func (a Asks) Validate() error {
+	req := ciba.AuthenticationRequest{Scope: []string{"openid"}, LoginHint: "anybody", ACRValues: a.ACRValues}
+	a.add(&req, sampleAttempt(0))
+	return req.Validate()
+}
+
+// add completes the request of an attempt.
+func (a Asks) add(req *ciba.AuthenticationRequest, about attempt) {
+	req.Resource, req.Audience = a.Resource, a.Audience
+	if a.Details != nil {
+		req.AuthorizationDetails = a.Details.fill(about)
+	}
+}
+
+// acr returns what is asked for, given what the device asks for.
+func (a Asks) acr(device []string) []string {
+	if len(device) == 0 {
+		return a.ACRValues
+	}
+	return device
+}
