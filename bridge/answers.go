@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -37,6 +38,7 @@ func (b *Bridge) sign(d schemas.DeviceID, m schemas.Message) ([]byte, error) {
 func (b *Bridge) reply(d schemas.DeviceID, m schemas.Message) {
 	signed, err := b.sign(d, m)
 	if err != nil {
+		b.cfg.Metrics.Published(metrics.Unsigned)
 		b.log.Error("signing an answer", "device", d, "kind", m.Kind().String(), "error", err)
 		return
 	}
@@ -46,8 +48,8 @@ func (b *Bridge) reply(d schemas.DeviceID, m schemas.Message) {
 // send publishes without waiting. What does not find room is lost: final answers
 // come again by themselves, others when the device repeats its request.
 func (b *Bridge) send(d schemas.DeviceID, signed []byte) {
-	if !b.outbox.offer(d, message{schemas.DownTopic(d), signed}) {
-		b.count.unsent.Add(1)
+	if !b.outbox.offer(d, message{schemas.DownTopic(d), signed, time.Now()}) {
+		b.cfg.Metrics.Published(metrics.Crowded)
 		b.log.Debug("no room to publish", "device", d)
 	}
 }
@@ -57,11 +59,12 @@ func (b *Bridge) publish(ctx context.Context, out message) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := b.cfg.Publisher.Publish(ctx, out.topic.String(), out.payload); err != nil {
-		b.count.unsent.Add(1)
+		b.cfg.Metrics.Published(metrics.Unsent)
 		b.log.Debug("publishing failed", "device", out.topic.Device, "error", err)
 		return
 	}
-	b.count.published.Add(1)
+	b.cfg.Metrics.Published(metrics.Published)
+	b.cfg.Metrics.Stage(metrics.Publish, time.Since(out.since))
 }
 
 // ending is the final answer to a request, which is not stored yet.
@@ -95,7 +98,7 @@ func (b *Bridge) reject(ctx context.Context, k store.Key, r policy.Refusal) {
 
 // busy tells a device to come back: nothing of its request was stored.
 func (b *Bridge) busy(k store.Key, why error) {
-	b.count.busy.Add(1)
+	b.cfg.Metrics.Busy(shortageOf(why))
 	b.log.Debug("busy", "device", k.Device, "request", k.ID, "reason", why)
 	b.reply(k.Device, b.refused(k.ID, schemas.Busy, b.jitter(busyRetry)))
 }
@@ -110,13 +113,7 @@ func (b *Bridge) ended(e store.Ending, stored bool, more ...any) {
 	b.step(stepAnswered)
 	b.send(e.Device, e.Message)
 	b.wakeAnswers.wake()
-	switch e.Outcome {
-	case granted:
-		b.count.granted.Add(1)
-	case signedOut:
-	default:
-		b.count.refused.Add(1)
-	}
+	b.cfg.Metrics.Ended(e.Outcome)
 	b.log.Info("request ended", append([]any{"device", e.Device, "request", e.ID, "outcome", e.Outcome}, more...)...)
 }
 

@@ -33,6 +33,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -78,6 +79,9 @@ type Config struct {
 	Asks Asks
 	// Limits bound the bridge's work; zero fields have defaults.
 	Limits Limits
+	// Metrics counts what the bridge does; nil means that nobody wants to know. A
+	// Set is of one bridge.
+	Metrics *metrics.Set
 	// Logger hears one line for each sign-in that ends, and every fault; nil means
 	// slog.Default().
 	Logger *slog.Logger

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 )
 
@@ -72,7 +73,7 @@ func (b *Bridge) pinged(ctx context.Context, alias string) error {
 	if err != nil || !first {
 		return err
 	}
-	b.count.notified.Add(1)
+	b.cfg.Metrics.Notified(metrics.Ping)
 	b.step(stepPinged)
 	b.wakePolls.wake()
 	return nil
@@ -96,7 +97,7 @@ func (b *Bridge) pushed(ctx context.Context, alias string, tokens *ciba.Tokens, 
 }
 
 func (b *Bridge) takePush(ctx context.Context, r store.Request, tokens *ciba.Tokens, cause error) error {
-	b.count.notified.Add(1)
+	b.cfg.Metrics.Notified(metrics.Push)
 	b.step(stepPushed)
 	now := time.Now()
 	if barred, err := b.barred(ctx, r, now); barred || err != nil {

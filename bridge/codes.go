@@ -12,12 +12,6 @@ import (
 	"github.com/carillon-iot/carillon/schemas"
 )
 
-// The outcomes that are no names of refusal codes.
-const (
-	granted   = "granted"
-	signedOut = "signed_out"
-)
-
 // deviceFields are those of an authentication request that the device fills. It
 // is read only.
 var deviceFields = []string{"Scope", "LoginHint", "LoginHintToken", "IDTokenHint", "ACRValues"}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -44,7 +45,7 @@ func (b *Bridge) grant(ctx context.Context, r store.Request, tokens *ciba.Tokens
 		return b.conclude(ctx, r, code, 0)
 	}
 	expires := time.Now().Add(life)
-	e, err := b.ending(r.Key, &schemas.Granted{ID: r.ID, Sealed: sealed}, granted, expires)
+	e, err := b.ending(r.Key, &schemas.Granted{ID: r.ID, Sealed: sealed}, metrics.Granted, expires)
 	return b.finish(ctx, r, e, err, func() (bool, error) {
 		return b.cfg.Store.Grant(ctx, e, store.Grant{
 			Person: r.Person,

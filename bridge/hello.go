@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -26,12 +27,12 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 	// The signature first: the chain alone is public, and costs more to verify.
 	m, err := env.Verify(env.Chain[0])
 	if err != nil {
-		b.drop(d, err)
+		b.drop(d, metrics.Unverified, err)
 		return
 	}
 	from, err := b.senders.introduce(ctx, d, env.Chain, now)
 	if err != nil {
-		b.drop(d, fmt.Errorf("hello: %w", err))
+		b.drop(d, metrics.Unverified, fmt.Errorf("hello: %w", err))
 		return
 	}
 	if b.senders.isRevoked(from) {
@@ -40,7 +41,7 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 	}
 	h, ok := m.(*schemas.Hello)
 	if !ok {
-		b.drop(d, fmt.Errorf("a %v with a chain", m.Kind()))
+		b.drop(d, metrics.OutOfPlace, fmt.Errorf("a %v with a chain", m.Kind()))
 		return
 	}
 	if _, ok := schemas.Speaks().Common(h.Versions); !ok {

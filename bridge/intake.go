@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -15,50 +16,53 @@ import (
 type message struct {
 	topic   schemas.Topic
 	payload []byte
+	since   time.Time // when it was queued
 }
 
 // Handle takes in what arrived on a topic. It never blocks: a message for which
 // there is no room is dropped, and the device repeats it. Before and after Run
 // everything is dropped. The payload is copied.
 func (b *Bridge) Handle(topic string, payload []byte) {
-	b.count.received.Add(1)
+	b.cfg.Metrics.Received()
+	now := time.Now()
 	t, err := schemas.ParseTopic(topic)
 	switch {
 	case err != nil:
-		b.drop("", err)
+		b.drop("", metrics.Malformed, err)
 	case t.Way != schemas.Up:
-		b.drop(t.Device, errors.New("not an up topic"))
+		b.drop(t.Device, metrics.Malformed, errors.New("not an up topic"))
 	case len(payload) > schemas.MaxUp:
-		b.drop(t.Device, fmt.Errorf("%d bytes, limit %d", len(payload), schemas.MaxUp))
+		b.drop(t.Device, metrics.Malformed, fmt.Errorf("%d bytes, limit %d", len(payload), schemas.MaxUp))
 	case !b.running.Load():
-		b.drop(t.Device, errors.New("not running"))
-	case !b.pace.pass(t.Device, time.Now()):
-		b.drop(t.Device, errors.New("the device sends too fast"))
-	case !b.intake.offer(t.Device, message{t, bytes.Clone(payload)}):
-		b.drop(t.Device, errors.New("no room"))
+		b.drop(t.Device, metrics.NotRunning, errors.New("not running"))
+	case !b.pace.pass(t.Device, now):
+		b.drop(t.Device, metrics.TooFast, errors.New("the device sends too fast"))
+	case !b.intake.offer(t.Device, message{t, bytes.Clone(payload), now}):
+		b.drop(t.Device, metrics.NoRoom, errors.New("no room"))
 	}
 }
 
 // drop counts a message that gets no answer. Nothing in it was authenticated, so
 // it must not fill the log.
-func (b *Bridge) drop(d schemas.DeviceID, why error) {
-	b.count.dropped.Add(1)
+func (b *Bridge) drop(d schemas.DeviceID, reason metrics.Drop, why error) {
+	b.cfg.Metrics.Dropped(reason)
 	b.log.Debug("message dropped", "device", d, "reason", why)
 }
 
 // receive takes a message apart, makes sure of who signed it, and acts on it.
 func (b *Bridge) receive(ctx context.Context, in message) {
+	now := time.Now()
+	b.cfg.Metrics.Stage(metrics.Queue, now.Sub(in.since))
 	d := in.topic.Device
 	env, err := schemas.Parse(in.topic, in.payload)
 	if err != nil {
-		b.drop(d, err)
+		b.drop(d, metrics.Malformed, err)
 		return
 	}
 	if env.Chain != nil {
 		b.hello(ctx, d, env)
 		return
 	}
-	now := time.Now()
 	from, known, err := b.senders.find(ctx, d, env.KeyID, now)
 	switch {
 	case err != nil:
@@ -70,7 +74,7 @@ func (b *Bridge) receive(ctx context.Context, in message) {
 	}
 	m, err := env.Verify(from.leaf)
 	if err != nil {
-		b.drop(d, err)
+		b.drop(d, metrics.Unverified, err)
 		return
 	}
 	if b.senders.isRevoked(from) {
@@ -94,14 +98,14 @@ func (b *Bridge) act(ctx context.Context, d schemas.DeviceID, from schemas.KeyID
 	case *schemas.Renew:
 		b.renew(ctx, d, m)
 	default: // a proof that nobody asked for
-		b.drop(d, fmt.Errorf("a %v out of place", m.Kind()))
+		b.drop(d, metrics.OutOfPlace, fmt.Errorf("a %v out of place", m.Kind()))
 	}
 }
 
 // unknownKey asks a device to say hello. Whether it was the device that spoke is
 // not known, so the answer ends nothing, and comes seldom.
 func (b *Bridge) unknownKey(d schemas.DeviceID, env *schemas.Envelope) {
-	b.drop(d, fmt.Errorf("signed with the unknown key %v", env.KeyID))
+	b.drop(d, metrics.UnknownKey, fmt.Errorf("signed with the unknown key %v", env.KeyID))
 	if b.knocks.pass(d, time.Now()) {
 		b.reply(d, b.refused(env.Unverified().RequestID(), schemas.UnknownKey, 0))
 	}

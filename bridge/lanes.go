@@ -39,6 +39,17 @@ func (l *lanes[T]) offer(d schemas.DeviceID, item T) bool {
 	}
 }
 
+// len is how many items are queued, about.
+func (l *lanes[T]) len() (n int) {
+	for _, q := range l.queues {
+		n += len(q)
+	}
+	return n
+}
+
+// room is how many items can be.
+func (l *lanes[T]) room() int { return len(l.queues) * laneDepth }
+
 // run works with the context work until ctx is done, then does what is still
 // queued if drain is set, and returns when the last lane has ended.
 func (l *lanes[T]) run(ctx, work context.Context, drain bool) {

@@ -62,6 +62,9 @@ func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work
 			wait = min(max(time.Until(next), 0), beat)
 		}
 		if err == nil && wait == 0 && !next.IsZero() {
+			if state == store.Waiting {
+				b.cfg.Metrics.PollLate(time.Since(next))
+			}
 			wait, err = work(ctx)
 		}
 		switch {
@@ -94,7 +97,7 @@ func (b *Bridge) publishDue(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("claiming answers: %w", err)
 	}
 	for _, r := range claimed {
-		b.count.republished.Add(1)
+		b.cfg.Metrics.Republished()
 		b.send(r.Device, r.Answer)
 	}
 	if len(claimed) == 0 { // what is due is past its end
@@ -120,12 +123,17 @@ func (b *Bridge) keepHouse(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
-			if isClosed(err) {
-				return err
-			}
+		err := b.refresh(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if isClosed(err) {
+			return err
+		}
+		if err != nil {
 			b.log.Error("housekeeping", "error", err)
 		}
+		b.ailing.Store(&err)
 	}
 }
 
@@ -156,9 +164,12 @@ func (b *Bridge) refresh(ctx context.Context) error {
 	for n := int64(sweepBatch); n >= sweepBatch && swept == nil; {
 		n, swept = b.cfg.Store.Sweep(ctx, time.Now(), sweepBatch)
 	}
-	n, err := b.cfg.Store.Open(ctx)
+	n, err := b.cfg.Store.Count(ctx)
 	if err == nil {
-		b.open.Store(int64(n))
+		b.open.Store(int64(n[store.Ringing] + n[store.Waiting]))
+		for _, state := range []store.State{store.Ringing, store.Waiting, store.Answered} {
+			b.cfg.Metrics.Open(string(state), n[state])
+		}
 	}
 	return errors.Join(swept, err, b.refreshGreeting(ctx))
 }

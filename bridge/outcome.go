@@ -6,21 +6,26 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
 // decided records what a poll, or a push of the provider, has brought.
 func (b *Bridge) decided(ctx context.Context, r store.Request, next ciba.Poll, outcome ciba.Outcome, tokens *ciba.Tokens, err error) error {
-	switch outcome {
-	case ciba.OutcomePending:
+	if outcome == ciba.OutcomePending {
 		if next.Failures > 0 {
 			b.log.Warn("a poll failed", "device", r.Device, "request", r.ID, "failures", next.Failures, "error", loggable(err))
 		}
 		return b.polled(ctx, r, next)
+	}
+	defer b.stage(metrics.Answer, time.Now())
+	switch outcome {
 	case ciba.OutcomeGranted:
+		b.waited(r, metrics.Approved)
 		return b.grant(ctx, r, tokens)
 	case ciba.OutcomeDenied:
+		b.waited(r, metrics.Denied)
 		return b.deny(ctx, r)
 	default:
 		code, retry := pollCode(outcome, err)

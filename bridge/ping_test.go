@@ -71,8 +71,8 @@ func TestPing(t *testing.T) {
 				if s := op.Stats(); s.Token != 1 || s.Early != 0 {
 					t.Errorf("the provider saw %+v", s)
 				}
-				if n := w.bridge.Load().Stats().Notified; n != 1 {
-					t.Errorf("%d pings were counted", n)
+				if n := gathered(t, w.metrics, `carillon_bridge_provider_notifications_total{kind="ping"}`); n != 1 {
+					t.Errorf("%v pings were counted", n)
 				}
 			})
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -71,9 +72,9 @@ func (b *Bridge) ask(ctx context.Context, r store.Request) error {
 	}
 	b.step(stepClaimed)
 	callCtx, cancel := context.WithTimeout(ctx, pollTimeout)
-	b.count.polls.Add(1)
 	tokens, err := b.cfg.Provider.RequestToken(callCtx, ciba.TokenRequest{AuthReqID: r.Details.AuthReqID, Expect: expect(r)})
 	cancel()
+	b.called(ctx, metrics.Token, sent, err)
 	b.step(stepPolled)
 	if err != nil && ctx.Err() != nil {
 		return nil // the bridge stops

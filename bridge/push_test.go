@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -165,7 +166,9 @@ func TestPushTwice(t *testing.T) {
 		kept := keep(op)
 		decideAfter(op, time.Second, true)
 		w.start()
-		second, err := bridge.New(w.config())
+		cfg := w.config()
+		cfg.Metrics = metrics.New()
+		second, err := bridge.New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,8 +205,9 @@ func TestPushTwice(t *testing.T) {
 		if w.count("sessions") != 1 || w.count("handles") != 1 || grants == 0 {
 			t.Errorf("%d sessions, %d handles, %d grants", w.count("sessions"), w.count("handles"), grants)
 		}
-		if a, b := w.bridge.Load().Stats().Granted, second.Stats().Granted; a+b != 1 {
-			t.Errorf("granted %d and %d times", a, b)
+		const series = `carillon_bridge_requests_total{outcome="granted"}`
+		if a, b := gathered(t, w.metrics, series), gathered(t, cfg.Metrics, series); a+b != 1 {
+			t.Errorf("granted %v and %v times", a, b)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -52,7 +53,8 @@ func (b *Bridge) again(ctx context.Context, k store.Key) {
 // receipt ends the publication of an answer, which is then forgotten.
 func (b *Bridge) receipt(ctx context.Context, d schemas.DeviceID, m *schemas.Receipt) {
 	k := store.Key{Device: d, ID: m.ID}
-	known, err := b.cfg.Store.Receipt(ctx, k, time.Now())
+	arrived := time.Now()
+	granted, known, err := b.cfg.Store.Receipt(ctx, k, arrived)
 	if err != nil {
 		// The answer comes again, and so does the receipt.
 		b.log.Error("recording a receipt", "device", d, "request", m.ID, "error", err)
@@ -60,6 +62,10 @@ func (b *Bridge) receipt(ctx context.Context, d schemas.DeviceID, m *schemas.Rec
 	}
 	if known {
 		b.step(stepReceipted)
+		b.stage(metrics.Receipt, arrived)
+		if !granted.IsZero() {
+			b.cfg.Metrics.Receipted(time.Since(granted))
+		}
 		b.log.Debug("receipt", "device", d, "request", m.ID)
 	}
 }
@@ -79,7 +85,7 @@ func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.Sig
 		b.reject(ctx, k, *refusal)
 		return
 	}
-	e, err := b.ending(k, &schemas.Revoked{ID: m.ID, Sessions: sessions, All: m.All}, signedOut, time.Now().Add(refusalLife))
+	e, err := b.ending(k, &schemas.Revoked{ID: m.ID, Sessions: sessions, All: m.All}, metrics.SignedOut, time.Now().Add(refusalLife))
 	if err != nil {
 		b.log.Error("signing out", "device", d, "request", m.ID, "error", err)
 		return

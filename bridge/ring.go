@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 )
 
@@ -14,16 +15,20 @@ import (
 func (b *Bridge) ring(ctx context.Context, a attempt) {
 	b.step(stepRinging)
 	callCtx, cancel := context.WithTimeout(ctx, min(callTimeout, a.expiry))
-	b.count.pushes.Add(1)
+	b.cfg.Metrics.Rings()
+	sent := time.Now()
 	ack, err := b.cfg.Provider.RequestAuthentication(callCtx, b.authenticationRequest(a))
 	cancel()
+	b.called(ctx, metrics.Authenticate, sent, err)
+	b.stage(metrics.Ring, sent)
 	b.step(stepRung)
 	if err != nil {
 		b.notRung(ctx, a, err)
 		return
 	}
-	poll := b.firstPoll(ack, time.Now())
-	a.Details.AuthReqID = ack.AuthReqID
+	rang := time.Now()
+	poll := b.firstPoll(ack, rang)
+	a.Details.AuthReqID, a.Details.Rang = ack.AuthReqID, rang.UnixMilli()
 	recorded, err := b.persist(ctx, a.Due, func() (bool, error) {
 		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll, time.Now())
 	})
@@ -32,6 +37,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 		b.log.Info("the phone rings for nothing", "device", a.Device, "request", a.ID, "error", err)
 		return
 	}
+	b.stage(metrics.Pending, rang)
 	b.step(stepWaiting)
 	b.reply(a.Device, pending(a.ID, a.Details.Binding, poll.Deadline))
 	b.wakePolls.wake()

@@ -45,9 +45,9 @@ type Bridge struct {
 	working  sync.WaitGroup // calls and polls
 
 	started, running atomic.Bool
-	starved          atomic.Bool  // there may be due polls for which there was no room
-	open             atomic.Int64 // sign-ins that ring or wait, about
-	count            counters
+	ailing           atomic.Pointer[error] // what the last housekeeping has come to; nil before the first
+	starved          atomic.Bool           // there may be due polls for which there was no room
+	open             atomic.Int64          // sign-ins that ring or wait, about
 }
 
 // messageRate is how fast one device may send. A sign-in is three messages.
@@ -89,6 +89,7 @@ func New(cfg Config) (*Bridge, error) {
 	}
 	b.intake = newLanes(b.receive)
 	b.outbox = newLanes(b.publish)
+	b.watch()
 	return b, nil
 }
 
@@ -112,6 +113,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return b.cfg.Store.Run(writerCtx)
 	})
 	if err := b.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = nil // told to end before it had begun
+		}
 		stopWriter()
 		return errors.Join(err, g.Wait())
 	}
@@ -135,6 +139,19 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// Ready returns nil if new requests are taken on, and why not otherwise.
+func (b *Bridge) Ready() error {
+	switch err := b.ailing.Load(); {
+	case !b.started.Load():
+		return errors.New("has not begun")
+	case !b.running.Load():
+		return errors.New("begins or ends")
+	case err != nil && *err != nil:
+		return fmt.Errorf("housekeeping fails: %w", *err)
+	}
+	return nil
 }
 
 // prepare takes up what a dead process has left, and introduces the bridge.

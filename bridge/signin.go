@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
@@ -50,7 +51,7 @@ func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, from schemas.Ke
 
 // repeat answers a request that is known already, and begins nothing.
 func (b *Bridge) repeat(r store.Request) {
-	b.count.repeats.Add(1)
+	b.cfg.Metrics.Suppressed(metrics.Duplicate)
 	switch {
 	case r.State == store.Answered && time.Now().Before(r.Deadline):
 		b.send(r.Device, r.Answer)
@@ -111,6 +112,7 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 			ResponseKey: m.ResponseKey,
 			Asked:       now.Unix(),
 			Binding:     b.cfg.Provider.Profile().Binding.New(),
+			Begun:       now.UnixMilli(),
 		},
 	}
 	return a, nil, nil
@@ -120,18 +122,19 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 // has the phone rung.
 func (b *Bridge) begin(ctx context.Context, a attempt) {
 	if open := b.open.Load(); open >= int64(b.limits.Open) {
-		b.busy(a.Key, fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open))
+		b.busy(a.Key, shortage{metrics.OpenLimit, fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open)})
 		return
 	}
 	select {
 	case b.calls <- struct{}{}:
 	default:
-		b.busy(a.Key, fmt.Errorf("%d calls at the provider, limit %d", b.limits.Calls, b.limits.Calls))
+		b.busy(a.Key, shortage{metrics.CallLimit, fmt.Errorf("%d calls at the provider, limit %d", b.limits.Calls, b.limits.Calls)})
 		return
 	}
 	b.step(stepAccepted)
 	begun, err := b.cfg.Store.Begin(ctx, a.Start)
 	if err == nil && begun.Verdict == store.Started {
+		b.stage(metrics.Accept, a.Now)
 		b.open.Add(1)
 		b.working.Go(func() {
 			defer func() { <-b.calls }()
@@ -149,12 +152,13 @@ func (b *Bridge) notBegun(ctx context.Context, k store.Key, begun store.Begun, e
 		b.busy(k, err)
 		return
 	}
+	b.suppressed(begun)
 	r := policy.Refusal{RetryAfter: begun.Wait}
 	switch begun.Verdict {
 	case store.Known: // by another bridge, since we looked
 		return
 	case store.TooMany:
-		b.busy(k, fmt.Errorf("the device has %d requests", store.MaxPerDevice))
+		b.busy(k, shortage{metrics.DeviceLimit, fmt.Errorf("the device has %d requests", store.MaxPerDevice)})
 		return
 	case store.PersonBusy:
 		r.Code, r.Reason = schemas.AlreadyRinging, "another request rings for the person"

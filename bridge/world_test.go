@@ -17,6 +17,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
@@ -39,6 +40,8 @@ type world struct {
 	context bool
 	step    func(string)
 	edit    func(*bridge.Config)
+
+	metrics *metrics.Set // of the last start
 
 	signer atomic.Pointer[schemas.Signer]
 	client *ciba.Client
@@ -117,7 +120,8 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.store, err = store.Open(ctx, store.Config{Path: w.db, Keys: w.keys, UnsafeNoSync: true})
+	w.metrics = metrics.New()
+	w.store, err = store.Open(ctx, store.Config{Path: w.db, Keys: w.keys, UnsafeNoSync: true, Meter: w.metrics})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -160,6 +164,7 @@ func (w *world) config() bridge.Config {
 		Policy:         w.policy,
 		RequestContext: w.context,
 		Limits:         w.limits,
+		Metrics:        w.metrics,
 		Logger:         slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}.WithFailpoint(w.step)
 	if w.edit != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/enroll"
@@ -54,8 +55,8 @@ func (s *settings) require() error {
 	if host, port, err := net.SplitHostPort(s.broker); err != nil || host == "" || !isPort(port) {
 		return usagef("--broker is %q, want host:port", s.broker)
 	}
-	if _, port, err := net.SplitHostPort(s.health); s.health != "" && (err != nil || !isPort(port)) {
-		return usagef("--health is %q, want host:port or :port", s.health)
+	if _, port, err := net.SplitHostPort(s.ops); s.ops != "" && (err != nil || !isPort(port)) {
+		return usagef("--ops is %q, want host:port or :port", s.ops)
 	}
 	if err := (&enroll.Client{URL: s.authority}).CheckURL(); s.authority != "" && err != nil {
 		return usagef("--authority: %w", err)
@@ -115,6 +116,7 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	p.config.Issuer = s.issuer
 	p.config.RequestContext = s.requestContext
 	p.config.Limits = s.buildLimits(p.row)
+	p.config.Metrics = metrics.New()
 	p.config.Logger = log
 	return p, nil
 }

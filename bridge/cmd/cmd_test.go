@@ -27,7 +27,7 @@ import (
 func TestServe(t *testing.T) {
 	op := &cibatest.Provider{AutoApprove: 100 * time.Millisecond, Interval: time.Second}
 	w := newWorld(t, op)
-	health := freeAddress(t)
+	ops := freeAddress(t)
 	var file strings.Builder
 	flags := w.flags()
 	for name, value := range flags {
@@ -39,11 +39,11 @@ func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	out, ended := new(log), make(chan int, 1)
 	go func() {
-		environ := []string{"CARILLON_BRIDGE_HEALTH=" + health, "CARILLON_BRIDGE_LOG_FORMAT=json", "CARILLON_BRIDGE_BROKER=also-nowhere:1"}
+		environ := []string{"CARILLON_BRIDGE_OPS=" + ops, "CARILLON_BRIDGE_LOG_FORMAT=json", "CARILLON_BRIDGE_BROKER=also-nowhere:1"}
 		ended <- cmd.Main(ctx, []string{"serve", "--config", config, "--broker", w.broker, "--group", "3b1c9e0d7f2a"}, environ, io.Discard, out)
 	}()
-	eventually(t, "ready", func() bool { return get(health, "/readyz") == 200 })
-	if code := get(health, "/healthz"); code != 200 {
+	eventually(t, "ready", func() bool { return get(ops, "/readyz") == 200 })
+	if code := get(ops, "/healthz"); code != 200 {
 		t.Errorf("/healthz: %d", code)
 	}
 	c := w.car("car-1")
@@ -177,7 +177,7 @@ func TestWrongSettings(t *testing.T) {
 		{map[string]string{"broker": ":8883"}, 2, []string{"--broker", `":8883"`, "host:port"}},
 		{map[string]string{"broker": "mq.example.com:mqtts"}, 2, []string{"--broker", "mqtts", "host:port"}},
 		{map[string]string{"broker": "mq.example.com:70000"}, 2, []string{"--broker", "70000"}},
-		{map[string]string{"health": "8081"}, 2, []string{"--health", `"8081"`, "host:port"}},
+		{map[string]string{"ops": "8081"}, 2, []string{"--ops", `"8081"`, "host:port"}},
 		{map[string]string{"authority": "http://pki.example.com"}, 2, []string{"--authority", `"http://pki.example.com"`, "https://host:port"}},
 		{map[string]string{"max-open": "0"}, 2, []string{"--max-open", "is 0", "1 or more"}},
 		{map[string]string{"max-calls": "-1"}, 2, []string{"--max-calls", "is -1"}},

@@ -47,7 +47,7 @@ func (s *settings) serve(ctx context.Context, logTo io.Writer) error {
 		return err
 	}
 	p.config.SealKeys = sealKeys
-	if p.config.Store, err = store.Open(ctx, store.Config{Path: s.db, Keys: keys}); err != nil {
+	if p.config.Store, err = store.Open(ctx, store.Config{Path: s.db, Keys: keys, Meter: p.config.Metrics}); err != nil {
 		return fmt.Errorf("--db: %w", err)
 	}
 	defer p.config.Store.Close()
@@ -72,23 +72,27 @@ func (s *settings) run(ctx context.Context, p *parts, log *slog.Logger) error {
 	if b, err = bridge.New(p.config); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	if err := s.serveHealth(ctx, g, p.config.Store, l); err != nil {
+	serveOps, err := s.serveOps(p, b, l)
+	if err != nil {
 		return err
 	}
+	p.watch(l, revoked)
+	g, ctx := errgroup.WithContext(ctx)
 	if renewer != nil {
 		g.Go(func() error { return renewer.Run(ctx) })
 		g.Go(func() error { return revoked.Run(ctx) })
 	}
-	// The link outlives the bridge, which publishes to the last.
-	linkCtx, stopLink := context.WithCancel(context.WithoutCancel(ctx))
+	// The link outlives the bridge, which publishes to the last, and somebody may
+	// want to know how it ends.
+	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {
-		defer stopLink()
+		defer stop()
 		return b.Run(ctx)
 	})
-	g.Go(func() error { return l.Run(linkCtx) })
+	g.Go(func() error { return l.Run(lasting) })
+	g.Go(func() error { return serveOps(lasting) })
 	log.Info("carillon-bridge is running", "identity", p.self.String(), "broker", s.broker, "issuer", s.issuer, "db", s.db)
 	err = g.Wait()
-	log.Info("carillon-bridge has stopped", "stats", fmt.Sprintf("%+v", b.Stats()))
+	log.Info("carillon-bridge has stopped")
 	return err
 }

@@ -33,7 +33,7 @@ type settings struct {
 	scopes, moving      string
 	policy              policy.Policy // but for scopes and moving
 	limits              bridge.Limits
-	health              string
+	ops                 string
 	logLevel, logFormat string
 	json                bool // of check-config
 
@@ -51,7 +51,7 @@ func (s *settings) define(fs *flag.FlagSet) {
 	fs.IntVar(&s.limits.Open, "max-open", 1_000_000, "sign-ins that wait for a person, at most")
 	fs.IntVar(&s.limits.Calls, "max-calls", 128, "authentication requests at the provider at the same time, at most")
 	fs.IntVar(&s.limits.Polls, "max-polls", 256, "polls at the provider at the same time, at most; a provider that holds polls needs one for each sign-in")
-	fs.StringVar(&s.health, "health", "", "`address` of /healthz and /readyz, such as :8080; empty: none")
+	fs.StringVar(&s.ops, "ops", "", "`address` of /healthz, /readyz and /metrics over plain HTTP, such as :8080, not for the public; empty: none")
 	fs.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.logFormat, "log-format", "text", "text or json")
 }

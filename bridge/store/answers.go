@@ -136,7 +136,7 @@ func (t *tx) insert(e Ending) (bool, error) {
 // puts each off for about twice as long as the last time.
 func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Request, error) {
 	percent := 100 + rand.IntN(21) // so that what was lost together does not come again together
-	return s.claim(ctx, `UPDATE requests SET
+	return s.claim(ctx, Answered, `UPDATE requests SET
 			interval_ms = CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END,
 			due_at = $2 + (CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END) * $4 / 100
 		WHERE (device, id) IN (
@@ -146,15 +146,18 @@ func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Reque
 
 // Receipt records that the device has the answer, which is then forgotten. With
 // a grant, the person's earlier handles on that device become void. It reports
-// whether there was such an answer.
-func (s *Store) Receipt(ctx context.Context, k Key, now time.Time) (known bool, err error) {
+// when the grant was recorded, zero if the answer was none, and whether there
+// was an answer.
+func (s *Store) Receipt(ctx context.Context, k Key, now time.Time) (granted time.Time, known bool, err error) {
 	err = s.do(ctx, func(t *tx) error {
+		granted = time.Time{}
 		n, err := t.exec(`UPDATE requests SET state = 'done', answer = NULL, due_at = $1
 			WHERE device = $2 AND id = $3 AND state = 'answered'`, ms(now.Add(Tombstone)), k.Device, k.ID[:])
 		if known = n == 1; err != nil || !known {
 			return err
 		}
-		return t.voidHandles(k)
+		granted, err = t.voidHandles(k)
+		return err
 	})
-	return known, err
+	return granted, known, err
 }

@@ -202,10 +202,10 @@ func TestSweep(t *testing.T) {
 	if _, err := s.Refuse(ctx, ending(receipted.Key, "expired")); err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := s.Receipt(ctx, receipted.Key, now); !ok || err != nil {
+	if _, ok, err := s.Receipt(ctx, receipted.Key, now); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	if ok, err := s.Receipt(ctx, receipted.Key, now); ok || err != nil {
+	if _, ok, err := s.Receipt(ctx, receipted.Key, now); ok || err != nil {
 		t.Fatalf("a second receipt: %t, %v", ok, err)
 	}
 	open := waiting(t, s, "car-3", "chidi")

@@ -153,16 +153,17 @@ func (t *tx) pair(e Ending, g Grant, hint Person, secret []byte) error {
 	return err
 }
 
-// voidHandles forgets the handles that are older than the one a request made.
-func (t *tx) voidHandles(k Key) error {
+// voidHandles forgets the handles that are older than the one a request made. It
+// returns when that was; zero if it made none.
+func (t *tx) voidHandles(k Key) (time.Time, error) {
 	var issuer, subject string
 	var minted int64
 	ok, err := t.get("SELECT issuer, subject, minted_at FROM handles WHERE device = $1 AND request = $2",
 		[]any{k.Device, k.ID[:]}, &issuer, &subject, &minted)
 	if err != nil || !ok {
-		return err
+		return time.Time{}, err
 	}
 	_, err = t.exec("DELETE FROM handles WHERE device = $1 AND issuer = $2 AND subject = $3 AND minted_at < $4",
 		k.Device, issuer, subject, minted)
-	return err
+	return at(minted), err
 }

@@ -49,7 +49,7 @@ func TestHandles(t *testing.T) {
 	}
 	receipt := func(k store.Key) {
 		t.Helper()
-		if ok, err := s.Receipt(ctx, k, now); !ok || err != nil {
+		if _, ok, err := s.Receipt(ctx, k, now); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestSessions(t *testing.T) {
 	k, _ := grant(t, s, "car-1", "anna", "refresh-anna", now)
 	for i := range 20 {
 		key, _ := grant(t, s, "car-1", "bela", fmt.Sprint("refresh-", i), now.Add(time.Duration(i)*time.Second))
-		if ok, err := s.Receipt(ctx, key, now.Add(-store.Tombstone)); !ok || err != nil {
+		if _, ok, err := s.Receipt(ctx, key, now.Add(-store.Tombstone)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 	}

@@ -56,7 +56,9 @@ type Details struct {
 	Scope       []string          `cbor:"4,keyasint"` // as the device asked
 	ACR         []string          `cbor:"5,keyasint,omitempty"`
 	ResponseKey schemas.PublicKey `cbor:"6,keyasint"`
-	Asked       int64             `cbor:"7,keyasint"` // when, seconds since 1970
+	Asked       int64             `cbor:"7,keyasint"`            // when, seconds since 1970
+	Begun       int64             `cbor:"11,keyasint,omitempty"` // the same in milliseconds
+	Rang        int64             `cbor:"12,keyasint,omitempty"` // when the provider acknowledged, milliseconds since 1970; once Waiting
 	Binding     string            `cbor:"8,keyasint"`
 	AuthReqID   string            `cbor:"9,keyasint,omitempty"` // once Waiting
 	Sender      schemas.KeyID     `cbor:"10,keyasint"`          // of the device's certificate
@@ -135,8 +137,11 @@ func scanRequest(from row) (Request, error) {
 	return r, nil
 }
 
-// claim runs an UPDATE that returns the rows it has claimed.
-func (s *Store) claim(ctx context.Context, query string, args ...any) (claimed []Request, err error) {
+// claim runs an UPDATE that returns the rows in a state that it has claimed.
+func (s *Store) claim(ctx context.Context, state State, query string, args ...any) (claimed []Request, err error) {
+	if s.meter != nil {
+		defer func(from time.Time) { s.meter.Claimed(string(state), time.Since(from)) }(time.Now())
+	}
 	err = s.do(ctx, func(t *tx) error {
 		claimed = claimed[:0]
 		return t.each(query+" RETURNING "+requestColumns, args, func(rows *sql.Rows) error {
@@ -164,10 +169,18 @@ func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 	return r, ok, err
 }
 
-// Open counts the requests that ring or wait.
-func (s *Store) Open(ctx context.Context) (n int, err error) {
-	_, err = s.get(ctx, "SELECT count(*) FROM requests WHERE state IN ('ringing', 'waiting')", nil, &n)
-	return n, err
+// Count returns how many requests ring, wait or are answered without a receipt.
+func (s *Store) Count(ctx context.Context) (map[State]int, error) {
+	counts := make(map[State]int)
+	err := s.each(ctx, "SELECT state, count(*) FROM requests WHERE state IN ('ringing', 'waiting', 'answered') GROUP BY state", nil,
+		func(rows *sql.Rows) error {
+			var state State
+			var n int
+			err := rows.Scan(&state, &n)
+			counts[state] = n
+			return err
+		})
+	return counts, err
 }
 
 // NextDue returns when the first request in a state is due; zero if there is

@@ -39,6 +39,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 )
 
 // Config says where the state is.
@@ -48,9 +49,22 @@ type Config struct {
 	Path string
 	// Keys encrypt what is secret. Required; see NewKeyring.
 	Keys *Keyring
+	// Meter hears how the store works; nil means that nobody wants to know.
+	Meter Meter
 	// UnsafeNoSync skips waiting for the disk: a power cut may then lose what was
 	// said to be stored, or the whole file. For tests and measurements only.
 	UnsafeNoSync bool
+}
+
+// A Meter hears how a store works. It is called concurrently, and must return at
+// once. *metrics.Set is one.
+type Meter interface {
+	// Committed says how long a transaction of so many changes took.
+	Committed(changes int, took time.Duration, err error)
+	// Wrote says how long it took until one change was durable, or failed.
+	Wrote(took time.Duration)
+	// Claimed says how long it took to claim the requests in a State that are due.
+	Claimed(state string, took time.Duration)
 }
 
 // ErrClosed is returned by every method of a store that was closed, or whose Run
@@ -62,6 +76,7 @@ var ErrClosed = errors.New("store: closed")
 type Store struct {
 	keys  *Keyring
 	index []byte // key of the keyed hashes; immutable
+	meter Meter  // or nil
 
 	read  *sql.DB   // many connections; SQLite lets them read while one writes
 	write *sql.DB   // one connection
@@ -89,6 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		keys:    cfg.Keys,
+		meter:   cfg.Meter,
 		writes:  make(chan *write, maxBatch),
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),

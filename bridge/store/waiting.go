@@ -49,7 +49,7 @@ func (s *Store) Pinged(ctx context.Context, k Key, now time.Time) (first bool, e
 // lease, by when the poll must have ended. Poll.Lost is set where an earlier
 // poll was never heard of again.
 func (s *Store) ClaimPolls(ctx context.Context, now, lease time.Time, n int) ([]Request, error) {
-	return s.claim(ctx, `UPDATE requests SET due_at = $1, lost = CASE WHEN asking = 1 THEN 1 ELSE lost END, asking = 1
+	return s.claim(ctx, Waiting, `UPDATE requests SET due_at = $1, lost = CASE WHEN asking = 1 THEN 1 ELSE lost END, asking = 1
 		WHERE (device, id) IN (
 			SELECT device, id FROM requests WHERE state = 'waiting' AND due_at <= $2 ORDER BY due_at LIMIT $3)`,
 		ms(lease), ms(now), n)
@@ -78,7 +78,7 @@ func (s *Store) Polled(ctx context.Context, r Request, poll ciba.Poll, now time.
 // ClaimRinging takes up to n sign-ins of which the provider should have been
 // heard long ago, and puts them off until lease. Whoever was to ring is dead.
 func (s *Store) ClaimRinging(ctx context.Context, now, lease time.Time, n int) ([]Request, error) {
-	return s.claim(ctx, `UPDATE requests SET due_at = $1
+	return s.claim(ctx, Ringing, `UPDATE requests SET due_at = $1
 		WHERE (device, id) IN (
 			SELECT device, id FROM requests WHERE state = 'ringing' AND due_at <= $2 ORDER BY due_at LIMIT $3)`,
 		ms(lease), ms(now), n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 )
 
 // maxBatch is how many writes share a commit at most.
@@ -21,6 +22,9 @@ type write struct {
 func (s *Store) do(ctx context.Context, change func(*tx) error) error {
 	if s.isClosed() {
 		return ErrClosed
+	}
+	if s.meter != nil {
+		defer func(from time.Time) { s.meter.Wrote(time.Since(from)) }(time.Now())
 	}
 	w := &write{change: change, done: make(chan error, 1)}
 	select {
@@ -54,7 +58,7 @@ func (s *Store) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer close(s.stopped)
-	t := &tx{conn: s.conn, prepared: make(map[string]*sql.Stmt)}
+	t := &tx{conn: s.conn, meter: s.meter, prepared: make(map[string]*sql.Stmt)}
 	defer t.close()
 	for !s.isClosed() {
 		select {
@@ -116,6 +120,7 @@ func (s *Store) gather(first *write) []*write {
 // A tx is the transaction of a batch of writes. It is used by one goroutine.
 type tx struct {
 	conn     *sql.Conn
+	meter    Meter // or nil
 	prepared map[string]*sql.Stmt
 }
 
@@ -142,7 +147,10 @@ func (t *tx) commit(batch []*write) {
 	}
 }
 
-func (t *tx) try(batch []*write) error {
+func (t *tx) try(batch []*write) (err error) {
+	if t.meter != nil {
+		defer func(from time.Time) { t.meter.Committed(len(batch), time.Since(from), fault(err)) }(time.Now())
+	}
 	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -157,6 +165,15 @@ func (t *tx) try(batch []*write) error {
 		return err
 	}
 	return nil
+}
+
+// fault returns err if it is a failure of the store, and nil if a change was
+// refused for a reason of its own.
+func fault(err error) error {
+	if errors.Is(err, ErrTooMany) {
+		return nil
+	}
+	return err
 }
 
 // stmt returns the prepared statement of a query.

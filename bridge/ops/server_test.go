@@ -1,4 +1,4 @@
-package cmd
+package ops_test
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ops"
 )
 
 // pipes is a listener of connections in memory.
@@ -25,7 +27,7 @@ func (p pipes) Accept() (net.Conn, error) {
 }
 
 // Connections that say nothing, or nothing more, or are slow to, are let go.
-func TestHealthLetsGo(t *testing.T) {
+func TestLetsGo(t *testing.T) {
 	for name, said := range map[string]string{
 		"nothing":        "",
 		"half a request": "GET /healthz HT",
@@ -35,7 +37,7 @@ func TestHealthLetsGo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := make(pipes)
-				server := healthServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+				server := ops.Server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 				go server.Serve(l)
 				mine, its := net.Pipe()
 				defer func() { close(l); mine.Close(); server.Close() }()
