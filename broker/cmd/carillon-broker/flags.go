@@ -17,7 +17,7 @@ import (
 
 // settings are what the flags of serve say.
 type settings struct {
-	listen, metrics       string
+	listen, ops           string
 	cert, key, roots      string
 	authority             string
 	crl, crlIssuers       string
@@ -74,7 +74,7 @@ FLAGS
 
 func (s *settings) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.listen, "listen", ":8883", "`address` to listen on, host:port")
-	fs.StringVar(&s.metrics, "metrics", "", "`address` for /metrics (Prometheus) and /healthz over plain HTTP, not for the public; empty for none")
+	fs.StringVar(&s.ops, "ops", "", "`address` of /healthz and /metrics (Prometheus) over plain HTTP, not for the public; empty for none")
 	fs.StringVar(&s.cert, "cert", "", "PEM `file` with the broker's certificate, leaf first, then its intermediates")
 	fs.StringVar(&s.key, "key", "", "PEM `file` with its private key")
 	fs.StringVar(&s.roots, "roots", "", "PEM `file` with the roots that issue clients' certificates")

@@ -82,20 +82,20 @@ func TestUsage(t *testing.T) {
 
 func TestServe(t *testing.T) {
 	authority := mtlstest.New(t)
-	p := start(t, authority, "--metrics=127.0.0.1:0", "--crl="+filepath.Join(t.TempDir(), "none"), "--crl-optional")
+	p := start(t, authority, "--ops=127.0.0.1:0", "--crl="+filepath.Join(t.TempDir(), "none"), "--crl-optional")
 	addr := p.said("broker listening", "address")
-	metrics := "http://" + p.said("metrics listening", "address")
+	ops := "http://" + p.said("operations listening", "address")
 	d := p.device(addr, "d1", authority.Device("d1"))
 	if err := d.Publish(t.Context(), "carillon/v1/d1/up", []byte("x")); err != nil {
 		t.Error(err)
 	}
-	body := get(t, metrics+"/metrics")
-	for _, want := range []string{"\ncarillon_broker_devices 1\n", "\ncarillon_broker_messages_in_total 1\n", "\ncarillon_broker_revocations_age_seconds -1\n"} {
+	body := get(t, ops+"/metrics")
+	for _, want := range []string{"\ncarillon_broker_devices 1\n", "\ncarillon_broker_messages_in_total 1\n", "\ncarillon_broker_revocations_timestamp_seconds 0\n", "\ncarillon_broker_build_info{"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("metrics lack %q:\n%s", want, body)
 		}
 	}
-	if get(t, metrics+"/healthz") != "ok\n" {
+	if get(t, ops+"/healthz") != "ok\n" {
 		t.Error("not healthy")
 	}
 	if code := p.stop(); code != 0 {
@@ -200,17 +200,17 @@ func TestStartFails(t *testing.T) {
 		args []string
 		want string
 	}{
-		"address in use":         {[]string{"--listen=" + addr, "--without-revocation"}, "--listen"},
-		"metrics address in use": {[]string{"--metrics=" + addr, "--without-revocation"}, "--metrics"},
-		"another's list":         {[]string{"--crl=" + p.path("foreign.pem")}, "--crl: revocation list"},
-		"no list":                {[]string{"--crl=" + p.path("none.pem")}, "no such file"},
-		"not a list":             {[]string{"--crl=" + p.path("empty.pem")}, "X509 CRL"},
-		"no list on the server":  {[]string{"--crl=" + refused.URL}, "404"},
-		"no authority":           {[]string{"--authority=https://127.0.0.1:1"}, "--authority: fetching the revocation list"},
-		"roots":                  {[]string{"--without-revocation", "--roots=" + p.path("empty.pem")}, "--roots"},
-		"issuers":                {[]string{"--crl=" + p.path("crl.pem"), "--crl-issuers=" + p.path("empty.pem")}, "--crl-issuers"},
-		"another role":           {[]string{"--without-revocation", "--cert=" + p.path("bridge.crt"), "--key=" + p.path("bridge.key")}, `urn:carillon:bridge:b1, want one of the role "broker"`},
-		"key of another":         {[]string{"--without-revocation", "--key=" + p.path("roots.pem")}, "--cert, --key"},
+		"address in use":            {[]string{"--listen=" + addr, "--without-revocation"}, "--listen"},
+		"operations address in use": {[]string{"--ops=" + addr, "--without-revocation"}, "--ops"},
+		"another's list":            {[]string{"--crl=" + p.path("foreign.pem")}, "--crl: revocation list"},
+		"no list":                   {[]string{"--crl=" + p.path("none.pem")}, "no such file"},
+		"not a list":                {[]string{"--crl=" + p.path("empty.pem")}, "X509 CRL"},
+		"no list on the server":     {[]string{"--crl=" + refused.URL}, "404"},
+		"no authority":              {[]string{"--authority=https://127.0.0.1:1"}, "--authority: fetching the revocation list"},
+		"roots":                     {[]string{"--without-revocation", "--roots=" + p.path("empty.pem")}, "--roots"},
+		"issuers":                   {[]string{"--crl=" + p.path("crl.pem"), "--crl-issuers=" + p.path("empty.pem")}, "--crl-issuers"},
+		"another role":              {[]string{"--without-revocation", "--cert=" + p.path("bridge.crt"), "--key=" + p.path("bridge.key")}, `urn:carillon:bridge:b1, want one of the role "broker"`},
+		"key of another":            {[]string{"--without-revocation", "--key=" + p.path("roots.pem")}, "--cert, --key"},
 	} {
 		var out bytes.Buffer
 		code := run(t.Context(), append(base[:len(base):len(base)], c.args...), io.Discard, &out)

@@ -69,7 +69,7 @@ func (s *settings) serve(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer b.Close()
-	metrics, err := s.listenMetrics()
+	ops, err := s.listenOps()
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,8 @@ func (s *settings) serve(ctx context.Context, log *slog.Logger) error {
 		renewer := &enroll.Renewer{Client: authority, Certificate: files.Certificate, Store: files.Store, Logger: log}
 		group.Go(func() error { return renewer.Run(ctx) })
 	}
-	if metrics != nil {
-		group.Go(func() error { return serveMetrics(ctx, metrics, b, list, log) })
+	if ops != nil {
+		group.Go(func() error { return serveOps(ctx, ops, newMetrics(b, files, list), log) })
 	}
 	if err := group.Wait(); err != nil && !errors.Is(err, errStopped) {
 		return err
