@@ -85,7 +85,7 @@ func newRig(b *testing.B, noSync bool, set *metrics.Set) *rig {
 	if err != nil {
 		b.Fatal(err)
 	}
-	st, err := store.Open(context.Background(), store.Config{Path: filepath.Join(b.TempDir(), "bridge.db"), Keys: keys, UnsafeNoSync: noSync, Meter: set})
+	st, err := store.Open(context.Background(), store.Config{Database: store.SQLite{Path: filepath.Join(b.TempDir(), "bridge.db"), UnsafeNoSync: noSync}, Keys: keys, Meter: set})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func must[T any](v T, err error) T {
 // benchmarkStore records sign-ins, many at a time.
 func benchmarkStore(b *testing.B, noSync bool) {
 	keys := must(store.NewKeyring(bytes.Repeat([]byte{1}, store.KeySize)))
-	st := must(store.Open(context.Background(), store.Config{Path: filepath.Join(b.TempDir(), "bridge.db"), Keys: keys, UnsafeNoSync: noSync}))
+	st := must(store.Open(context.Background(), store.Config{Database: store.SQLite{Path: filepath.Join(b.TempDir(), "bridge.db"), UnsafeNoSync: noSync}, Keys: keys}))
 	defer st.Close()
 	go st.Run(context.Background())
 	var wg sync.WaitGroup

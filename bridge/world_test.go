@@ -121,7 +121,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.metrics = metrics.New()
-	w.store, err = store.Open(ctx, store.Config{Path: w.db, Keys: w.keys, UnsafeNoSync: true, Meter: w.metrics})
+	w.store, err = store.Open(ctx, store.Config{Database: store.SQLite{Path: w.db, UnsafeNoSync: true}, Keys: w.keys, Meter: w.metrics})
 	if err != nil {
 		w.t.Fatal(err)
 	}

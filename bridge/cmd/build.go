@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -17,7 +15,6 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/metrics"
-	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/enroll"
 	"github.com/carillon-iot/carillon/pki/mtls"
@@ -46,7 +43,7 @@ func (s *settings) require() error {
 		{"roots", s.roots, "PEM file with the roots of the broker's certificate"},
 		{"issuer", s.issuer, "issuer URL of the OpenID provider"},
 		{"client-id", s.clientID, "the bridge's name at the provider"},
-		{"db", s.db, "SQLite file"},
+		{"db", s.db, "SQLite file, or URL of a PostgreSQL database"},
 	} {
 		if f.value == "" {
 			return usagef("--%s is missing: %s", f.name, f.what)
@@ -72,7 +69,7 @@ func (s *settings) require() error {
 	if _, err := schemas.UpFilterOf(s.group); err != nil {
 		return usagef("--group: %w", err)
 	}
-	return nil
+	return s.requireKeys()
 }
 
 // isPort reports whether text is a port in decimal; names of services are not.
@@ -205,43 +202,6 @@ func (s *settings) buildAuth() (ciba.Authenticator, error) {
 		return ciba.ClientSecretPost(string(secret)), nil
 	}
 	return nil, usagef("--client-auth is %q, want \"basic\" or \"post\"", s.clientAuth)
-}
-
-// openKeys reads the key files, and makes those that do not exist.
-func (s *settings) openKeys(log *slog.Logger) (*store.Keyring, []*schemas.SealKey, error) {
-	path := s.beside(s.storeKey, ".key")
-	if err := s.storeKeyLost(path); err != nil {
-		return nil, nil, err
-	}
-	data, err := readOrMake(path, freshStoreKey, log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--store-key: %w", err)
-	}
-	ring, err := parseStoreKeys(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--store-key: %q: %w", path, err)
-	}
-	path = s.beside(s.sealKey, ".seal")
-	if data, err = readOrMake(path, freshSealKey, log); err != nil {
-		return nil, nil, fmt.Errorf("--seal-key: %w", err)
-	}
-	sealKeys, err := parseSealKeys(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--seal-key: %q: %w", path, err)
-	}
-	return ring, sealKeys, nil
-}
-
-// storeKeyLost returns an error if there is a database and no key to it: a fresh
-// one would open nothing.
-func (s *settings) storeKeyLost(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if info, err := os.Stat(s.db); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-		return nil
-	}
-	return fmt.Errorf("--store-key: %q does not exist, and the database %q cannot be opened without it: bring it back from the back-up", path, s.db)
 }
 
 // newLink returns the connection to the broker, over which the bridge is to

@@ -40,7 +40,15 @@ func (s *settings) check(out io.Writer) error {
 	if err := s.storeKeyLost(s.beside(s.storeKey, ".key")); err != nil {
 		return err
 	}
-	if err := checkFolders(map[string]string{"--db": s.db, "--store-key": s.beside(s.storeKey, ".key"), "--seal-key": s.beside(s.sealKey, ".seal")}); err != nil {
+	db, err := s.database()
+	if err != nil {
+		return err
+	}
+	files := map[string]string{"--store-key": s.beside(s.storeKey, ".key"), "--seal-key": s.beside(s.sealKey, ".seal")}
+	if !s.shared() {
+		files["--db"] = s.db
+	}
+	if err := checkFolders(files); err != nil {
 		return err
 	}
 	return s.printFacts(out, []fact{
@@ -54,7 +62,7 @@ func (s *settings) check(out io.Writer) error {
 		{"pushes to a person", pace(p.config.Policy.PerPerson)},
 		{"longest expiry", p.config.Policy.MaxExpiry.String() + channel(p.row, p.config.Policy.MaxExpiry)},
 		{"open sign-ins", strconv.Itoa(p.config.Limits.Open)},
-		{"database", s.db},
+		{"database", db.String()},
 		{"store key", storeKey},
 		{"seal key", sealKey},
 	})

@@ -138,7 +138,8 @@ func (c *command) serveCommand() *ffcli.Command {
 		ShortHelp: "serve the devices of one broker with one provider",
 		LongHelp: `Runs until it is interrupted (SIGINT, SIGTERM), then finishes what is on its way.
 It may be killed at any time: what matters is in --db, and the next start goes on
-with it. One process at a time uses a database file.
+with it. One process at a time uses a database file; a PostgreSQL database serves
+any number, which share the work.
 
 Key files that do not exist are made, with mode 0600.`,
 		Exec: func(ctx context.Context, args []string) error {

@@ -42,20 +42,24 @@ func (s *settings) serve(ctx context.Context, logTo io.Writer) error {
 	if err := expired(p.cert.Leaf, time.Now()); err != nil {
 		log.Error("no broker lets this bridge in: its certificate is over", "file", s.cert, "error", err)
 	}
+	db, err := s.database()
+	if err != nil {
+		return err
+	}
 	keys, sealKeys, err := s.openKeys(log)
 	if err != nil {
 		return err
 	}
 	p.config.SealKeys = sealKeys
-	if p.config.Store, err = store.Open(ctx, store.Config{Path: s.db, Keys: keys, Meter: p.config.Metrics}); err != nil {
+	if p.config.Store, err = store.Open(ctx, store.Config{Database: db, Keys: keys, Meter: p.config.Metrics}); err != nil {
 		return fmt.Errorf("--db: %w", err)
 	}
 	defer p.config.Store.Close()
-	return s.run(ctx, p, log)
+	return s.run(ctx, p, db, log)
 }
 
 // run connects the parts and works with them.
-func (s *settings) run(ctx context.Context, p *parts, log *slog.Logger) error {
+func (s *settings) run(ctx context.Context, p *parts, db store.Database, log *slog.Logger) error {
 	renewer, revoked, err := s.newAuthority(p, log)
 	if err != nil {
 		return err
@@ -91,7 +95,7 @@ func (s *settings) run(ctx context.Context, p *parts, log *slog.Logger) error {
 	})
 	g.Go(func() error { return l.Run(lasting) })
 	g.Go(func() error { return serveOps(lasting) })
-	log.Info("carillon-bridge is running", "identity", p.self.String(), "broker", s.broker, "issuer", s.issuer, "db", s.db)
+	log.Info("carillon-bridge is running", "identity", p.self.String(), "broker", s.broker, "issuer", s.issuer, "db", db.String())
 	err = g.Wait()
 	log.Info("carillon-bridge has stopped")
 	return err

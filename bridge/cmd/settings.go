@@ -45,9 +45,9 @@ func (s *settings) define(fs *flag.FlagSet) {
 	s.defineBroker(fs)
 	s.defineProvider(fs)
 	s.definePolicy(fs)
-	fs.StringVar(&s.db, "db", "bridge.db", "SQLite `file` with all state; made if it does not exist")
-	fs.StringVar(&s.storeKey, "store-key", "", "`file` with the keys that encrypt secrets in --db; empty: --db with .key appended; made if it does not exist")
-	fs.StringVar(&s.sealKey, "seal-key", "", "`file` with the keys to which devices seal hints; empty: --db with .seal appended; made if it does not exist")
+	fs.StringVar(&s.db, "db", "bridge.db", "SQLite `file` with all state, made if it does not exist; or the postgres:// URL of a database that several bridges share")
+	fs.StringVar(&s.storeKey, "store-key", "", "`file` with the keys that encrypt secrets in --db; empty: --db with .key appended, where that is a file; made if it does not exist")
+	fs.StringVar(&s.sealKey, "seal-key", "", "`file` with the keys to which devices seal hints; empty: --db with .seal appended, where that is a file; made if it does not exist")
 	fs.IntVar(&s.limits.Open, "max-open", 1_000_000, "sign-ins that wait for a person, at most")
 	fs.IntVar(&s.limits.Calls, "max-calls", 128, "authentication requests at the provider at the same time, at most")
 	fs.IntVar(&s.limits.Polls, "max-polls", 256, "polls at the provider at the same time, at most; a provider that holds polls needs one for each sign-in")
@@ -163,12 +163,4 @@ func parseScopes(text string) (map[schemas.DeviceKind][]string, error) {
 		all[kind] = strings.Split(list, ",")
 	}
 	return all, nil
-}
-
-// beside returns path, or that of the database with a further ending.
-func (s *settings) beside(path, ending string) string {
-	if path != "" {
-		return path
-	}
-	return s.db + ending
 }

@@ -52,12 +52,7 @@ func (s *Store) Refuse(ctx context.Context, e Ending, back ...Quota) (ended bool
 		if ended, err = t.end(e, "state IN ('ringing', 'waiting')"); err != nil || !ended {
 			return err
 		}
-		for _, q := range back {
-			if err := t.giveBack(q); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.giveBack(back)
 	})
 	return ended, err
 }
@@ -136,12 +131,10 @@ func (t *tx) insert(e Ending) (bool, error) {
 // puts each off for about twice as long as the last time.
 func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Request, error) {
 	percent := 100 + rand.IntN(21) // so that what was lost together does not come again together
-	return s.claim(ctx, Answered, `UPDATE requests SET
-			interval_ms = CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END,
-			due_at = $2 + (CASE WHEN interval_ms * 2 < $1 THEN interval_ms * 2 ELSE $1 END) * $4 / 100
-		WHERE (device, id) IN (
-			SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $2 AND deadline > $2 ORDER BY due_at LIMIT $3)`,
-		maxDelay.Milliseconds(), ms(now), n, percent)
+	return s.claim(ctx, Answered, "due_at <= $1 AND deadline > $1",
+		`interval_ms = CASE WHEN interval_ms * 2 < $3 THEN interval_ms * 2 ELSE $3 END,
+		due_at = $1 + (CASE WHEN interval_ms * 2 < $3 THEN interval_ms * 2 ELSE $3 END) * $4 / 100`,
+		ms(now), n, maxDelay.Milliseconds(), percent)
 }
 
 // Receipt records that the device has the answer, which is then forgotten. With

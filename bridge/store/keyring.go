@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
@@ -92,17 +91,17 @@ func (k *Keyring) open(where string, sealed []byte) ([]byte, error) {
 
 // loadIndexKey reads the key of the keyed hashes, and makes it in a new
 // database. It belongs to the state, so it stays when the keyring is rotated.
-func (s *Store) loadIndexKey(ctx context.Context) error {
+func (s *Store) loadIndexKey(t *tx) error {
 	const name = "index"
 	fresh := make([]byte, KeySize)
 	rand.Read(fresh)
-	_, err := s.conn.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+	_, err := t.exec("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
 		name, s.keys.seal("secrets/"+name, fresh))
 	if err != nil {
 		return err
 	}
 	var sealed []byte
-	if err := s.conn.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = $1", name).Scan(&sealed); err != nil {
+	if _, err := t.get("SELECT value FROM secrets WHERE name = $1", []any{name}, &sealed); err != nil {
 		return err
 	}
 	if s.index, err = s.keys.open("secrets/"+name, sealed); err != nil {
@@ -111,7 +110,7 @@ func (s *Store) loadIndexKey(ctx context.Context) error {
 	if keyName(sealed[1:5]) == s.keys.first {
 		return nil
 	}
-	_, err = s.conn.ExecContext(ctx, "UPDATE secrets SET value = $1 WHERE name = $2 AND value = $3",
+	_, err = t.exec("UPDATE secrets SET value = $1 WHERE name = $2 AND value = $3",
 		s.keys.seal("secrets/"+name, s.index), name, sealed)
 	return err
 }

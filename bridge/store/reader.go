@@ -6,51 +6,43 @@ import (
 	"time"
 )
 
-// get reads one row outside of the writer.
-//
-// Reads are short, so ctx is only looked at before they begin: to interrupt one
-// would cost a goroutine each.
-func (s *Store) get(ctx context.Context, query string, args []any, into ...any) (bool, error) {
-	s.reading.RLock()
-	defer s.reading.RUnlock()
-	p, err := s.stmt(ctx, query)
-	if err != nil {
-		return false, err
-	}
-	return found(p.QueryRow(args...).Scan(into...))
+// get reads one row outside of a transaction.
+func (s *Store) get(ctx context.Context, query string, args []any, into ...any) (found bool, err error) {
+	err = s.each(ctx, query, args, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(into...)
+	})
+	return found, err
 }
 
 // each reads many.
 func (s *Store) each(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
-	p, err := s.stmt(ctx, query)
+	if s.isClosed() {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	return s.fault(each(ctx, s.reads, query, args, scan))
+}
+
+// each calls scan for every row.
+func each(ctx context.Context, on runner, query string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := on.query(ctx, query, args)
 	if err != nil {
 		return err
 	}
-	return each(p, args, scan)
-}
-
-// stmt returns the prepared statement of a query. The caller holds reading.
-func (s *Store) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
 	}
-	if s.isClosed() {
-		return nil, ErrClosed
-	}
-	if p, ok := s.prepared.Load(query); ok {
-		return p.(*sql.Stmt), nil
-	}
-	p, err := s.read.Prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	if first, raced := s.prepared.LoadOrStore(query, p); raced {
-		_ = p.Close()
-		p = first.(*sql.Stmt)
-	}
-	return p, nil
+	return rows.Err()
 }
 
 // ms is an instant as it is stored; zero is 0.

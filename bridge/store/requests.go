@@ -137,14 +137,18 @@ func scanRequest(from row) (Request, error) {
 	return r, nil
 }
 
-// claim runs an UPDATE that returns the rows in a state that it has claimed.
-func (s *Store) claim(ctx context.Context, state State, query string, args ...any) (claimed []Request, err error) {
+// claim changes up to $2 requests in a state that are due, earliest first, and
+// returns them as they are then. Nobody else gets them meanwhile.
+func (s *Store) claim(ctx context.Context, state State, due, change string, args ...any) (claimed []Request, err error) {
 	if s.meter != nil {
 		defer func(from time.Time) { s.meter.Claimed(string(state), time.Since(from)) }(time.Now())
 	}
+	query := `WITH due (d, i) AS MATERIALIZED (
+			SELECT device, id FROM requests WHERE state = '` + string(state) + `' AND ` + due + ` ORDER BY due_at LIMIT $2` + s.skipLocked + `)
+		UPDATE requests SET ` + change + ` FROM due WHERE device = d AND id = i RETURNING ` + requestColumns
 	err = s.do(ctx, func(t *tx) error {
 		claimed = claimed[:0]
-		return t.each(query+" RETURNING "+requestColumns, args, func(rows *sql.Rows) error {
+		return t.each(query, args, func(rows *sql.Rows) error {
 			r, err := scanRequest(rows)
 			claimed = append(claimed, r)
 			return err

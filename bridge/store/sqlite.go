@@ -1,49 +1,142 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 
+	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
+
+// SQLite is a database in a file, for one bridge.
+type SQLite struct {
+	// Path is the file; it is made, with mode 0600, if it does not exist. A lock
+	// beside it keeps a second process out. Required.
+	Path string
+	// UnsafeNoSync skips waiting for the disk: a power cut may then lose what was
+	// said to be stored, or the whole file. For tests and measurements only.
+	UnsafeNoSync bool
+}
+
+// String returns the path.
+func (d SQLite) String() string { return d.Path }
 
 // readers is how many connections read at the same time.
 const readers = 4
 
-// openSQLite returns the connection that writes and those that read.
-func openSQLite(cfg Config) (write, read *sql.DB, err error) {
-	path, err := filepath.Abs(cfg.Path)
+var sqliteDialect = dialect{
+	goose:      goose.DialectSQLite3,
+	migrations: "migrations/sqlite",
+	tables:     "SELECT name FROM sqlite_schema WHERE type = 'table'",
+	blob:       "BLOB",
+}
+
+func (d SQLite) open(ctx context.Context) (*engine, error) {
+	lock, err := lockFile(d.Path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if write, err = sql.Open("sqlite", dsn(path, cfg.UnsafeNoSync, false)); err != nil {
-		return nil, nil, err
+	write, err := d.connect(url.Values{}, d.durable()...)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	write.SetMaxOpenConns(1)
-	if read, err = sql.Open("sqlite", dsn(path, cfg.UnsafeNoSync, true)); err != nil {
-		return write, nil, err
+	read, err := d.connect(url.Values{}, append(d.durable(), "query_only(1)")...)
+	if err != nil {
+		return nil, errors.Join(err, write.Close(), lock.Close())
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return write, read, nil
+	w := &sqliteWriter{db: write}
+	return &engine{
+		dialect: sqliteDialect,
+		reads:   &prepared{on: read},
+		begin:   w.begin,
+		schema:  write,
+		release: func() error { return errors.Join(w.close(), read.Close(), write.Close(), lock.Close()) },
+		alone:   true,
+		writers: 1,
+		fault:   func(err error) error { return err },
+	}, nil
 }
 
-func dsn(path string, noSync, readOnly bool) string {
-	synchronous, queryOnly := "FULL", 0
-	if noSync {
+func (d SQLite) look(context.Context) (*engine, error) {
+	if _, err := os.Stat(d.Path); errors.Is(err, fs.ErrNotExist) {
+		return &engine{dialect: sqliteDialect, release: func() error { return nil }}, nil
+	}
+	db, err := d.connect(url.Values{"mode": {"ro"}})
+	if err != nil {
+		return nil, err
+	}
+	return &engine{dialect: sqliteDialect, schema: db, release: db.Close}, nil
+}
+
+// connect returns connections that are set up by pragmas, besides parameters.
+func (d SQLite) connect(q url.Values, pragmas ...string) (*sql.DB, error) {
+	path, err := filepath.Abs(d.Path)
+	if err != nil {
+		return nil, err
+	}
+	q["_pragma"] = append([]string{"busy_timeout(5000)"}, pragmas...)
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+}
+
+// durable are the pragmas of connections that write, or live beside one.
+func (d SQLite) durable() []string {
+	synchronous := "FULL"
+	if d.UnsafeNoSync {
 		synchronous = "OFF"
 	}
-	if readOnly {
-		queryOnly = 1
+	return []string{"journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)"}
+}
+
+// A sqliteWriter is the only connection that writes, and its transaction.
+type sqliteWriter struct {
+	db   *sql.DB
+	conn *sql.Conn // of db; nil until the first transaction
+	prepared
+}
+
+func (w *sqliteWriter) begin(ctx context.Context) (transaction, error) {
+	if w.conn == nil {
+		var err error
+		if w.conn, err = w.db.Conn(ctx); err != nil {
+			return nil, err
+		}
+		w.on = w.conn
 	}
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(5000)",
-		"journal_mode(WAL)",
-		"synchronous(" + synchronous + ")",
-		"foreign_keys(1)",
-		fmt.Sprintf("query_only(%d)", queryOnly),
-	}}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+	_, err := w.exec(ctx, "BEGIN IMMEDIATE", nil)
+	return w, err
+}
+
+// Commit ends the transaction.
+func (w *sqliteWriter) Commit() error {
+	_, err := w.exec(context.Background(), "COMMIT", nil)
+	if err != nil {
+		_ = w.Rollback() // SQLite may have done so itself
+	}
+	return err
+}
+
+// Rollback ends the transaction.
+func (w *sqliteWriter) Rollback() error {
+	_, err := w.exec(context.Background(), "ROLLBACK", nil)
+	return err
+}
+
+func (w *sqliteWriter) close() error {
+	w.prepared.close()
+	if w.conn == nil {
+		return nil
+	}
+	if err := w.conn.Close(); err != nil {
+		return fmt.Errorf("closing the connection that writes: %w", err)
+	}
+	return nil
 }

@@ -18,12 +18,19 @@
 // claimed in batches by one UPDATE that puts their due_at off, so nobody owns a
 // row and nothing need be handed over.
 //
+// # Engines
+//
+// The state is in an [SQLite] file, for one bridge, or in a [Postgres] database,
+// which any number of bridges share. The statements are the same; what differs
+// is data of the engine.
+//
 // # Writing
 //
-// All writes go through one goroutine ([Store.Run]), which commits what has
-// gathered while the last commit was on its way: many steps of many sign-ins
-// share one wait for the disk. A method that writes returns once its change is
-// durable.
+// All writes go through [Store.Run], which commits what has gathered while the
+// last commit was on its way: many steps of many sign-ins share one wait for the
+// disk. A method that writes returns once its change is durable. If it returns
+// an error, the change was not made, or with [ErrUnavailable] it may have been
+// made: the answer to a commit can be lost with the connection.
 //
 // # Secrets
 //
@@ -34,26 +41,20 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 )
 
 // Config says where the state is.
 type Config struct {
-	// Path is the SQLite file; it is made, with mode 0600, if it does not exist.
-	// A lock beside it keeps a second process out. Required.
-	Path string
+	// Database is an SQLite or Postgres. Required.
+	Database Database
 	// Keys encrypt what is secret. Required; see NewKeyring.
 	Keys *Keyring
 	// Meter hears how the store works; nil means that nobody wants to know.
 	Meter Meter
-	// UnsafeNoSync skips waiting for the disk: a power cut may then lose what was
-	// said to be stored, or the whole file. For tests and measurements only.
-	UnsafeNoSync bool
 }
 
 // A Meter hears how a store works. It is called concurrently, and must return at
@@ -74,14 +75,10 @@ var ErrClosed = errors.New("store: closed")
 // A Store is an open database. Its methods may be called concurrently; those
 // that write need Run to be running.
 type Store struct {
+	*engine
 	keys  *Keyring
 	index []byte // key of the keyed hashes; immutable
 	meter Meter  // or nil
-
-	read  *sql.DB   // many connections; SQLite lets them read while one writes
-	write *sql.DB   // one connection
-	conn  *sql.Conn // that connection; owned by Open, then by Run
-	lock  *os.File
 
 	writes  chan *write
 	stopped chan struct{} // closed when Run has ended, or will never begin
@@ -91,15 +88,16 @@ type Store struct {
 	mu    sync.Mutex // guards taken
 	taken bool       // by Run, or by Close if Run was not called
 
-	reading  sync.RWMutex // held for reading by each read, so that Close waits for them
-	prepared sync.Map     // of read: from query to *sql.Stmt
+	reading sync.RWMutex // held for reading by each read, so that Close waits for them
 }
 
-// Open opens the database, locks it, brings its tables up to date and takes up
-// what a dead process has left. It refuses a database that a newer program has
-// written.
+// Open opens the database and brings its tables up to date. It refuses a
+// database that a newer program has written.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.Keys == nil {
+	switch {
+	case cfg.Database == nil:
+		return nil, errors.New("store: no database given")
+	case cfg.Keys == nil:
 		return nil, errors.New("store: no keys given")
 	}
 	s := &Store{
@@ -109,27 +107,21 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	if err := s.open(ctx, cfg); err != nil {
+	if err := s.open(ctx, cfg.Database); err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("store %q: %w", cfg.Path, err)
+		return nil, fmt.Errorf("store %q: %w", cfg.Database, err)
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, cfg Config) (err error) {
-	if s.lock, err = lockFile(cfg.Path); err != nil {
+func (s *Store) open(ctx context.Context, db Database) (err error) {
+	if s.engine, err = db.open(ctx); err != nil {
 		return err
 	}
-	if s.write, s.read, err = openSQLite(cfg); err != nil {
+	if _, err := s.migrate(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.write); err != nil {
-		return err
-	}
-	if s.conn, err = s.write.Conn(ctx); err != nil {
-		return err
-	}
-	return s.loadIndexKey(ctx)
+	return s.transact(ctx, s.loadIndexKey)
 }
 
 // Ping reports whether the database can be read.
@@ -151,24 +143,9 @@ func (s *Store) Close() error {
 		<-s.stopped
 		s.reading.Lock()
 		defer s.reading.Unlock()
-		err = s.release()
+		if s.engine != nil {
+			err = s.release()
+		}
 	})
 	return err
-}
-
-// release closes what is open; nobody uses it any more.
-func (s *Store) release() error {
-	var errs []error
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
-	}
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -10,19 +10,19 @@ import (
 // pairingLife is how long a pairing is kept that is not used.
 const pairingLife = 400 * 24 * time.Hour
 
-// sweeps delete what is over, at most $2 rows each; $1 is the time by which it
-// must be.
+// sweeps say what is over: rows of which the condition is true of the instant
+// $1, after a while.
 var sweeps = []struct {
-	query string
-	grace time.Duration
+	table, key, over string
+	after            time.Duration
 }{
-	{"DELETE FROM requests WHERE (device, id) IN (SELECT device, id FROM requests WHERE state = 'done' AND due_at <= $1 LIMIT $2)", 0},
-	{"DELETE FROM sessions WHERE (device, id) IN (SELECT device, id FROM sessions WHERE expires_at <= $1 LIMIT $2)", 0},
-	{"DELETE FROM device_chains WHERE (device, kid) IN (SELECT device, kid FROM device_chains WHERE not_after <= $1 LIMIT $2)", time.Hour},
-	{"DELETE FROM quotas WHERE name IN (SELECT name FROM quotas WHERE full_at <= $1 LIMIT $2)", 0},
-	{"DELETE FROM denials WHERE (device, person) IN (SELECT device, person FROM denials WHERE until <= $1 LIMIT $2)", policy.Memory},
-	{"DELETE FROM pairings WHERE (device, issuer, subject) IN (SELECT device, issuer, subject FROM pairings WHERE used_at <= $1 LIMIT $2)", pairingLife},
-	{"DELETE FROM bridges WHERE kid IN (SELECT kid FROM bridges WHERE not_after <= $1 LIMIT $2)", time.Hour},
+	{"requests", "device, id", "state = 'done' AND due_at <= $1", 0},
+	{"sessions", "device, id", "expires_at <= $1", 0},
+	{"device_chains", "device, kid", "not_after <= $1", time.Hour},
+	{"quotas", "name", "full_at <= $1", 0},
+	{"denials", "device, person", "until <= $1", policy.Memory},
+	{"pairings", "device, issuer, subject", "used_at <= $1", pairingLife},
+	{"bridges", "kid", "not_after <= $1", time.Hour},
 }
 
 // Sweep gives up the delivery of answers whose time is over and deletes what is
@@ -30,15 +30,16 @@ var sweeps = []struct {
 // other writes for long. It returns how many rows it touched.
 func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (touched int64, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		touched, err = t.exec(`UPDATE requests SET state = 'done', outcome = 'lapsed', answer = NULL, due_at = $1
-			WHERE (device, id) IN (
-				SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $2 AND deadline <= $2 LIMIT $3)`,
-			ms(now.Add(Tombstone)), ms(now), n)
+		touched, err = t.exec(`WITH over (d, i) AS MATERIALIZED (
+				SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $1 AND deadline <= $1 LIMIT $2`+t.skipLocked+`)
+			UPDATE requests SET state = 'done', outcome = 'lapsed', answer = NULL, due_at = $3 FROM over WHERE device = d AND id = i`,
+			ms(now), n, ms(now.Add(Tombstone)))
 		if err != nil {
 			return err
 		}
 		for _, sweep := range sweeps {
-			rows, err := t.exec(sweep.query, ms(now.Add(-sweep.grace)), n)
+			rows, err := t.exec("WITH over AS MATERIALIZED (SELECT "+sweep.key+" FROM "+sweep.table+" WHERE "+sweep.over+" LIMIT $2"+t.skipLocked+
+				") DELETE FROM "+sweep.table+" WHERE ("+sweep.key+") IN (SELECT * FROM over)", ms(now.Add(-sweep.after)), n)
 			if err != nil {
 				return err
 			}

@@ -49,10 +49,8 @@ func (s *Store) Pinged(ctx context.Context, k Key, now time.Time) (first bool, e
 // lease, by when the poll must have ended. Poll.Lost is set where an earlier
 // poll was never heard of again.
 func (s *Store) ClaimPolls(ctx context.Context, now, lease time.Time, n int) ([]Request, error) {
-	return s.claim(ctx, Waiting, `UPDATE requests SET due_at = $1, lost = CASE WHEN asking = 1 THEN 1 ELSE lost END, asking = 1
-		WHERE (device, id) IN (
-			SELECT device, id FROM requests WHERE state = 'waiting' AND due_at <= $2 ORDER BY due_at LIMIT $3)`,
-		ms(lease), ms(now), n)
+	return s.claim(ctx, Waiting, "due_at <= $1",
+		"due_at = $3, lost = CASE WHEN asking = 1 THEN 1 ELSE lost END, asking = 1", ms(now), n, ms(lease))
 }
 
 // Polled records that a poll brought nothing yet: the next is due as poll says,
@@ -78,16 +76,17 @@ func (s *Store) Polled(ctx context.Context, r Request, poll ciba.Poll, now time.
 // ClaimRinging takes up to n sign-ins of which the provider should have been
 // heard long ago, and puts them off until lease. Whoever was to ring is dead.
 func (s *Store) ClaimRinging(ctx context.Context, now, lease time.Time, n int) ([]Request, error) {
-	return s.claim(ctx, Ringing, `UPDATE requests SET due_at = $1
-		WHERE (device, id) IN (
-			SELECT device, id FROM requests WHERE state = 'ringing' AND due_at <= $2 ORDER BY due_at LIMIT $3)`,
-		ms(lease), ms(now), n)
+	return s.claim(ctx, Ringing, "due_at <= $1", "due_at = $3", ms(now), n, ms(lease))
 }
 
 // TakeOver makes due what a dead process has left half done: what it was about
 // to ring at once, what it was polling after one interval. It is called before
-// work begins. The lock on the file proves that the process is dead.
+// work begins. The lock on an SQLite file proves that the process is dead; where
+// other bridges may be alive, nothing is touched, and claims run out.
 func (s *Store) TakeOver(ctx context.Context, now time.Time) error {
+	if !s.alone {
+		return nil
+	}
 	return s.do(ctx, func(t *tx) error {
 		if _, err := t.exec("UPDATE requests SET due_at = $1 WHERE state = 'ringing'", ms(now)); err != nil {
 			return err

@@ -2,13 +2,18 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"sync"
 	"time"
 )
 
-// maxBatch is how many writes share a commit at most.
-const maxBatch = 512
+const (
+	// maxBatch is how many writes share a commit at most.
+	maxBatch = 512
+	// maxTries is how often a write is tried that is alone, and still in the way of
+	// another bridge's.
+	maxTries = 5
+)
 
 // A write is one change, all of it or nothing. It may run twice (see commit),
 // so it must set its results anew each time.
@@ -58,21 +63,31 @@ func (s *Store) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer close(s.stopped)
-	t := &tx{conn: s.conn, meter: s.meter, prepared: make(map[string]*sql.Stmt)}
-	defer t.close()
+	var all sync.WaitGroup
+	for range s.writers {
+		all.Go(func() { s.commitAll(ctx) })
+	}
+	all.Wait()
+	if s.isClosed() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// commitAll is one of those that commit.
+func (s *Store) commitAll(ctx context.Context) {
 	for !s.isClosed() {
 		select {
 		case w := <-s.writes:
 			if !s.isClosed() {
-				t.commit(s.gather(w))
+				s.commit(s.gather(w))
 			}
 		case <-s.closed:
 		case <-ctx.Done():
-			s.drain(t)
-			return nil
+			s.drain()
+			return
 		}
 	}
-	return ErrClosed
 }
 
 // takeWriter reports whether the caller is the first to ask, and so the one that
@@ -95,10 +110,10 @@ func (s *Store) isClosed() bool {
 }
 
 // drain commits what was taken in before the end.
-func (s *Store) drain(t *tx) {
+func (s *Store) drain() {
 	select {
 	case w := <-s.writes:
-		t.commit(s.gather(w))
+		s.commit(s.gather(w))
 	default:
 	}
 }
@@ -117,127 +132,51 @@ func (s *Store) gather(first *write) []*write {
 	return batch
 }
 
-// A tx is the transaction of a batch of writes. It is used by one goroutine.
-type tx struct {
-	conn     *sql.Conn
-	meter    Meter // or nil
-	prepared map[string]*sql.Stmt
-}
-
-// close lets go of the statements, without which SQLite would not write the log
-// back into the file when the connection closes.
-func (t *tx) close() {
-	for _, p := range t.prepared {
-		_ = p.Close()
-	}
-}
-
-// commit makes a batch durable in one transaction. If anything fails, each
-// write gets a transaction of its own, so that one cannot spoil the others.
-func (t *tx) commit(batch []*write) {
-	err := t.try(batch)
-	if err != nil && len(batch) > 1 {
-		for _, w := range batch {
-			w.done <- t.try([]*write{w})
-		}
+// commit makes a batch durable in one transaction. If something is wrong with
+// one of its writes, each half gets a transaction of its own, and so on, so that
+// one cannot spoil the others.
+func (s *Store) commit(batch []*write) {
+	err := s.try(batch)
+	if err != nil && len(batch) > 1 && !errors.Is(err, ErrUnavailable) {
+		s.commit(batch[:len(batch)/2])
+		s.commit(batch[len(batch)/2:])
 		return
+	}
+	for tries := 1; errors.Is(err, errContended) && tries < maxTries; tries++ {
+		err = s.try(batch)
 	}
 	for _, w := range batch {
 		w.done <- err
 	}
 }
 
-func (t *tx) try(batch []*write) (err error) {
-	if t.meter != nil {
-		defer func(from time.Time) { t.meter.Committed(len(batch), time.Since(from), fault(err)) }(time.Now())
+func (s *Store) try(batch []*write) (err error) {
+	if s.meter != nil {
+		defer func(from time.Time) { s.meter.Committed(len(batch), time.Since(from), failure(err)) }(time.Now())
 	}
-	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	for _, w := range batch {
-		if err := w.change(t); err != nil {
-			_, rollback := t.exec("ROLLBACK")
-			return errors.Join(err, rollback)
-		}
-	}
-	if _, err := t.exec("COMMIT"); err != nil {
-		_, _ = t.exec("ROLLBACK") // SQLite may have done so itself
-		return err
-	}
-	return nil
+	return s.transact(context.Background(), func(t *tx) error { return t.change(batch) })
 }
 
-// fault returns err if it is a failure of the store, and nil if a change was
-// refused for a reason of its own.
-func fault(err error) error {
+// failure returns err if it is one of the store, and nil if a change was refused
+// for a reason of its own.
+func failure(err error) error {
 	if errors.Is(err, ErrTooMany) {
 		return nil
 	}
 	return err
 }
 
-// stmt returns the prepared statement of a query.
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if p, ok := t.prepared[query]; ok {
-		return p, nil
-	}
-	p, err := t.conn.PrepareContext(context.Background(), query)
+// transact makes changes in a transaction.
+func (s *Store) transact(ctx context.Context, change func(*tx) error) error {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	in, err := s.begin(ctx)
 	if err != nil {
-		return nil, err
+		return s.fault(err)
 	}
-	t.prepared[query] = p
-	return p, nil
-}
-
-// exec returns how many rows were changed.
-func (t *tx) exec(query string, args ...any) (int64, error) {
-	p, err := t.stmt(query)
-	if err != nil {
-		return 0, err
+	t := &tx{engine: s.engine, ctx: ctx, in: in}
+	if err := change(t); err != nil {
+		return errors.Join(err, s.fault(in.Rollback()))
 	}
-	r, err := p.Exec(args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
-}
-
-// get scans the only row, or reports that there is none.
-func (t *tx) get(query string, args []any, into ...any) (bool, error) {
-	p, err := t.stmt(query)
-	if err != nil {
-		return false, err
-	}
-	return found(p.QueryRow(args...).Scan(into...))
-}
-
-// each calls scan for every row.
-func (t *tx) each(query string, args []any, scan func(*sql.Rows) error) error {
-	p, err := t.stmt(query)
-	if err != nil {
-		return err
-	}
-	return each(p, args, scan)
-}
-
-func each(p *sql.Stmt, args []any, scan func(*sql.Rows) error) error {
-	rows, err := p.Query(args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// found turns "no rows" from an error into an answer.
-func found(err error) (bool, error) {
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
+	return s.fault(in.Commit())
 }

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// A tx is the transaction of a batch of writes. It is used by one goroutine.
+type tx struct {
+	*engine
+	ctx context.Context // bounds its statements; a tx is no longer-lived
+	in  transaction
+}
+
+// change makes the changes of a batch.
+func (t *tx) change(batch []*write) error {
+	for _, w := range batch {
+		if err := w.change(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exec returns how many rows were changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	r, err := t.in.exec(t.ctx, query, args)
+	if err != nil {
+		return 0, t.fault(err)
+	}
+	return r.RowsAffected()
+}
+
+// get scans the only row, or reports that there is none.
+func (t *tx) get(query string, args []any, into ...any) (found bool, err error) {
+	err = t.each(query, args, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(into...)
+	})
+	return found, err
+}
+
+// each calls scan for every row.
+func (t *tx) each(query string, args []any, scan func(*sql.Rows) error) error {
+	return t.fault(each(t.ctx, t.in, query, args, scan))
+}
