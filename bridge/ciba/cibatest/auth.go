@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -21,17 +23,21 @@ func (p *Provider) authenticated(w http.ResponseWriter, r *http.Request) bool {
 	}
 	form, header := r.PostForm, r.Header.Get("Authorization")
 	var ok bool
+	method := profile.ClientSecretPost
 	switch {
 	case p.ClientCertificate != nil:
+		method = profile.TLSClientAuth
 		ok = header == "" && !form.Has("client_assertion") && !form.Has("client_secret") && p.goodCertificate(r)
 	case form.Has("client_assertion"):
+		method = profile.PrivateKeyJWT
 		ok = header == "" && p.goodAssertion(form)
 	case header != "":
+		method = profile.ClientSecretBasic
 		ok = !form.Has("client_secret") && p.goodBasic(header)
 	default:
 		ok = p.goodSecret(form.Get("client_id"), form.Get("client_secret"))
 	}
-	if !ok {
+	if ok = ok && slices.Contains(p.authMethods(), method); !ok {
 		replyError(w, http.StatusUnauthorized, "invalid_client")
 	}
 	return ok

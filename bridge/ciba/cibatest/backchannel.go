@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -40,6 +39,7 @@ type session struct {
 	Request
 	status   status
 	approved time.Time     // when AutoApprove approves; zero for never
+	lives    time.Duration // from its arrival until expires
 	expires  time.Time     //
 	interval time.Duration //
 	asked    time.Time     // when the latest token request came
@@ -58,41 +58,52 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 		replyError(w, http.StatusBadRequest, "invalid_request")
 		return
 	}
-	if token := form.Get("client_notification_token"); !p.goodNotificationToken(token) {
-		replyError(w, http.StatusBadRequest, "invalid_request")
+	s, told, refused := p.accept(form)
+	if refused != nil {
+		refused.reply(w)
 		return
 	}
-	hints := slices.Concat(form["login_hint"], form["login_hint_token"], form["id_token_hint"])
-	expiry, err := strconv.Atoi(orElse(form.Get("requested_expiry"), "0"))
-	switch {
-	case err != nil || expiry < 0 || len(hints) != 1:
-		replyError(w, http.StatusBadRequest, "invalid_request")
-		return
-	case !slices.Contains(strings.Fields(form.Get("scope")), "openid"):
-		replyError(w, http.StatusBadRequest, "invalid_scope")
-		return
-	}
-	subject, known := hints[0], true
-	if p.Subject != nil {
-		subject, known = p.Subject(hints[0])
-	}
-	if !known {
-		replyError(w, http.StatusBadRequest, "unknown_user_id")
-		return
-	}
-	s := p.open(form, hints[0], subject, time.Duration(expiry)*time.Second)
-	if p.OnRequest != nil {
+	if p.OnRequest != nil && p.rings(s.lives) {
 		p.OnRequest(s.Request)
 	}
-	m := p.acknowledgement(s)
+	m := p.acknowledgement(s, told)
 	edit(p.EditAck, m)
 	reply(w, http.StatusOK, m)
 }
 
-func (p *Provider) acknowledgement(s *session) map[string]any {
+// accept opens a session for a request, or says what is wrong with it. It also
+// returns how long the client is told that the session lives.
+func (p *Provider) accept(form url.Values) (*session, time.Duration, *refusal) {
+	hints := slices.Concat(form["login_hint"], form["login_hint_token"], form["id_token_hint"])
+	switch {
+	case !p.goodNotificationToken(form.Get("client_notification_token")):
+		return nil, 0, bad("invalid_request", "client_notification_token")
+	case len(hints) != 1:
+		return nil, 0, bad("invalid_request", "want one hint")
+	case !slices.Contains(strings.Fields(form.Get("scope")), "openid"):
+		return nil, 0, bad("invalid_scope", "openid is missing")
+	}
+	if refused := p.dislikes(form); refused != nil {
+		return nil, 0, refused
+	}
+	lives, told, refused := p.expiry(form)
+	if refused != nil {
+		return nil, 0, refused
+	}
+	subject, refused := p.subject(form, hints[0])
+	if refused == nil {
+		refused = p.throttle(subject)
+	}
+	if refused != nil {
+		return nil, 0, refused
+	}
+	return p.open(form, hints[0], subject, lives), told, nil
+}
+
+func (p *Provider) acknowledgement(s *session, told time.Duration) map[string]any {
 	m := map[string]any{
 		"auth_req_id": s.AuthReqID,
-		"expires_in":  int(time.Until(s.expires).Round(time.Second) / time.Second),
+		"expires_in":  int(told / time.Second),
 		"interval":    int(s.interval / time.Second),
 	}
 	if p.Delivery == "push" {
@@ -101,7 +112,7 @@ func (p *Provider) acknowledgement(s *session) map[string]any {
 	return m
 }
 
-func (p *Provider) open(params url.Values, hint, subject string, expiry time.Duration) *session {
+func (p *Provider) open(params url.Values, hint, subject string, lives time.Duration) *session {
 	now := time.Now()
 	s := &session{
 		Request: Request{
@@ -112,7 +123,8 @@ func (p *Provider) open(params url.Values, hint, subject string, expiry time.Dur
 			BindingMessage: params.Get("binding_message"),
 			Params:         params,
 		},
-		expires:  now.Add(orElse(expiry, orElse(p.Lifetime, 120*time.Second))),
+		lives:    lives,
+		expires:  now.Add(lives),
 		interval: orElse(p.Interval, 5*time.Second),
 		decided:  make(chan struct{}),
 	}
@@ -127,7 +139,8 @@ func (p *Provider) open(params url.Values, hint, subject string, expiry time.Dur
 		p.sessions = make(map[string]*session)
 	}
 	p.sessions[s.AuthReqID] = s
-	p.stats.Rang++
+	count(&p.stats.Rang, p.rings(lives))
+	count(&p.stats.Mailed, !p.rings(lives))
 	return s
 }
 

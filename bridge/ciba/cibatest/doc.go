@@ -13,6 +13,11 @@
 //		HTTPClient: op.Client(),
 //	})
 //
+// With Like it is like a known provider, as far as that differs from the
+// specification:
+//
+//	op.Like, err = profile.Named("auth0")
+//
 // With Delivery "ping" or "push" it calls Endpoint when a request is decided, and
 // EditNotification makes what it sends there as wrong as anybody likes.
 //

@@ -48,7 +48,8 @@ type Provider struct {
 	RequestAlgs []string
 	// RequireSignedRequest refuses unsigned ones.
 	RequireSignedRequest bool
-	// Like is whom the provider imitates; zero for nobody.
+	// Like is whom the provider imitates: it takes and answers what this profile
+	// says, and tells early polls to slow down. The zero profile takes everything.
 	Like profile.Profile
 	// ClientCertificate accepts the client's certificate for tls_client_auth and
 	// self_signed_tls_client_auth; nil means that these methods are not accepted.
@@ -66,13 +67,15 @@ type Provider struct {
 	// EdDSA work as well.
 	Algorithm string
 	// Subject resolves a hint (of any kind) to a person; nil takes the hint itself
-	// for the subject. If ok is false the answer is unknown_user_id.
+	// for the subject. If ok is false the answer is unknown_user_id. Of a hint in
+	// the format iss_sub, which Like may demand, it gets the subject.
 	Subject func(hint string) (sub string, ok bool)
 	// AutoApprove approves each request this long after it arrived; 0 leaves it to
 	// Approve.
 	AutoApprove time.Duration
 	// OnRequest is called with each accepted request before it is acknowledged:
-	// the phone rings. It may call Approve and the like.
+	// the phone rings. It may call Approve and the like. It is not called where an
+	// e-mail is sent instead.
 	OnRequest func(Request)
 	// RefreshTokens adds a refresh token to each token response.
 	RefreshTokens bool
@@ -113,14 +116,16 @@ type Provider struct {
 	stats    Stats
 	replies  []int
 	refresh  map[string]*refreshToken
+	recent   []arrival
 }
 
 // Stats count what the provider saw.
 type Stats struct {
 	// Discovery, Keys, Backchannel, Token and Revocation count requests.
 	Discovery, Keys, Backchannel, Token, Revocation int
-	// Rang counts the authentication requests that were accepted.
-	Rang int
+	// Rang counts the authentication requests that were accepted, but for those that
+	// became e-mails (Mailed), and Throttled those that were one too many.
+	Rang, Mailed, Throttled int
 	// Early counts token requests that came before the interval had passed since
 	// the one before, and Overlapping those that came while another one for the
 	// same auth_req_id was being answered.
@@ -182,36 +187,6 @@ func (p *Provider) scripted(script Script, count *int, truth http.HandlerFunc) h
 		}
 		truth(w, r)
 	})
-}
-
-func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
-	base := strings.TrimSuffix(p.IssuerURL(), "/")
-	m := map[string]any{
-		"issuer":                              p.IssuerURL(),
-		"token_endpoint":                      base + "/token",
-		"backchannel_authentication_endpoint": base + "/bc-authorize",
-		"jwks_uri":                            base + "/jwks",
-		"revocation_endpoint":                 base + "/revoke",
-		"backchannel_token_delivery_modes_supported": []string{orElse(p.Delivery, "poll")},
-		"grant_types_supported":                      []string{"urn:openid:params:grant-type:ciba", "refresh_token"},
-		"id_token_signing_alg_values_supported":      []string{p.algorithm()},
-		"token_endpoint_auth_methods_supported":      []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
-	}
-	if p.ClientCertificate != nil {
-		m["token_endpoint_auth_methods_supported"] = []string{"tls_client_auth", "self_signed_tls_client_auth"}
-	}
-	if p.RequestAlgs != nil {
-		m["backchannel_authentication_request_signing_alg_values_supported"] = p.RequestAlgs
-	}
-	if p.MTLSBase != "" {
-		m["mtls_endpoint_aliases"] = map[string]any{
-			"token_endpoint":                      p.MTLSBase + "/token",
-			"backchannel_authentication_endpoint": p.MTLSBase + "/bc-authorize",
-			"revocation_endpoint":                 p.MTLSBase + "/revoke",
-		}
-	}
-	edit(p.EditMetadata, m)
-	reply(w, http.StatusOK, m)
 }
 
 func (p *Provider) serveKeys(w http.ResponseWriter, _ *http.Request) {

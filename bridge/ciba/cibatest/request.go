@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -22,7 +23,10 @@ func (p *Provider) parameters(form url.Values) (url.Values, bool) {
 	}
 	signed := form.Get("request")
 	if signed == "" {
-		return outside, !p.RequireSignedRequest
+		return outside, !p.RequireSignedRequest && p.Like.Parameters.Signed != profile.Required
+	}
+	if p.Like.Parameters.Signed == profile.No {
+		return nil, false
 	}
 	// Nothing may stand beside a signed request but the client's authentication.
 	if len(outside) != 1 || len(form["request"]) != 1 || p.Like.Parameters.ClientIDTwice && !form.Has("client_id") {

@@ -3,8 +3,11 @@ package cibatest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 )
 
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
@@ -29,17 +32,16 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.leave(s)
-	if p.LongPoll > 0 && !early {
+	if p.LongPoll > 0 && !early && !p.Like.Polling.AtOnce {
 		p.hold(r.Context(), s)
 	}
 	status := p.conclude(s)
 	switch {
-	case status == statusPending && early && p.SlowDown:
-		p.lengthen(s)
-		replyError(w, http.StatusBadRequest, "slow_down")
+	case status == statusPending && early && p.slows():
+		p.replySlowDown(w, p.lengthen(s))
 	case status == statusPending:
 		replyError(w, http.StatusBadRequest, "authorization_pending")
-	case status == statusDenied:
+	case status == statusDenied, status == statusExpired && p.Like.Polling.ExpiredAsDenied:
 		replyError(w, http.StatusBadRequest, "access_denied")
 	case status == statusExpired:
 		replyError(w, http.StatusBadRequest, "expired_token")
@@ -94,10 +96,12 @@ func (p *Provider) conclude(s *session) status {
 	return now
 }
 
-func (p *Provider) lengthen(s *session) {
+// lengthen returns the new interval.
+func (p *Provider) lengthen(s *session) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.interval += 5 * time.Second
+	return s.interval
 }
 
 // hold waits for a decision or the end of the long poll.
@@ -130,6 +134,9 @@ func (p *Provider) tokens(r Request) map[string]any {
 	if p.RefreshTokens {
 		refresh = p.issueRefresh(&grant{request: r})
 		m["refresh_token"] = refresh
+	}
+	if details := r.Params.Get("authorization_details"); details != "" && p.Like.Parameters.Details == profile.Yes {
+		m["authorization_details"] = json.RawMessage(details)
 	}
 	m["id_token"] = p.idToken(r, access, refresh)
 	edit(p.EditTokens, m)
