@@ -30,6 +30,7 @@ type world struct {
 	t    testing.TB
 	ca   *mtlstest.Authority
 	op   *cibatest.Provider
+	auth ciba.Authenticator // of the bridge, at op
 	seal *schemas.SealKey
 	logs logs
 	db   string // file
@@ -78,7 +79,7 @@ func (w *world) end() {
 
 func newWorld(t testing.TB, op *cibatest.Provider) *world {
 	t.Helper()
-	w := &world{t: t, ca: mtlstest.New(t), op: op, policy: policy.Default(), devices: make(map[schemas.DeviceID]*device), over: make(chan struct{})}
+	w := &world{t: t, ca: mtlstest.New(t), op: op, auth: authOf(t, op), policy: policy.Default(), devices: make(map[schemas.DeviceID]*device), over: make(chan struct{})}
 	w.db = filepath.Join(t.TempDir(), "bridge.db")
 	var err error
 	if w.seal, err = schemas.GenerateSealKey(); err != nil {
@@ -113,9 +114,10 @@ func (w *world) start() {
 	w.client, err = ciba.New(ciba.Config{
 		Issuer:     w.op.IssuerURL(),
 		ClientID:   cibatest.ClientID,
-		Auth:       ciba.ClientSecretBasic(cibatest.ClientSecret),
+		Auth:       w.auth,
 		Delivery:   ciba.DeliveryMode(w.op.Delivery),
 		HTTPClient: w.op.Client(),
+		Profile:    w.op.Like,
 	})
 	if err != nil {
 		w.t.Fatal(err)
