@@ -1,6 +1,11 @@
 package bridge
 
-import "github.com/carillon-iot/carillon/bridge/ciba"
+import (
+	"slices"
+
+	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
+)
 
 // Asks are what every authentication request asks for besides what the device
 // asks for.
@@ -18,12 +23,21 @@ type Asks struct {
 	Details *DetailsTemplate
 }
 
-// Validate reports the first field that no request could carry. It is a
-// [*ciba.FieldError] that names the field as [ciba.AuthenticationRequest] does.
-func (a Asks) Validate() error {
-	req := ciba.AuthenticationRequest{Scope: []string{"openid"}, LoginHint: "anybody", ACRValues: a.ACRValues}
+// Validate reports the first field that no request could carry, or that a provider
+// with this profile does not take. It is a [*ciba.FieldError] that names the field
+// as [ciba.AuthenticationRequest] does.
+func (a Asks) Validate(p profile.Profile) error {
+	req := ciba.AuthenticationRequest{Scope: []string{"openid"}, BindingMessage: p.Binding.New(), ACRValues: a.ACRValues}
+	switch kinds := p.Hints.Kinds; {
+	case kinds == nil || slices.Contains(kinds, profile.LoginHint):
+		req.LoginHint = "anybody"
+	case slices.Contains(kinds, profile.IDTokenHint):
+		req.IDTokenHint = "anybody"
+	default:
+		req.LoginHintToken = "anybody"
+	}
 	a.add(&req, sampleAttempt(0))
-	return req.Validate()
+	return req.Validate(p)
 }
 
 // add completes the request of an attempt.

@@ -157,7 +157,7 @@ func (c Config) validate() error {
 	if err := c.Policy.Validate(); err != nil {
 		return fmt.Errorf("config: policy: %w", err)
 	}
-	if err := c.Asks.Validate(); err != nil {
+	if err := c.Asks.Validate(c.Provider.Profile()); err != nil {
 		return fmt.Errorf("config: asks: %w", err)
 	}
 	return nil

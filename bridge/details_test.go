@@ -9,6 +9,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -69,18 +70,30 @@ func TestAsks(t *testing.T) {
 
 // What no request could carry is refused at the start, by name.
 func TestAsksAreChecked(t *testing.T) {
-	for field, asks := range map[string]bridge.Asks{
-		"Resource":  {Resource: []string{"settings.example.com"}},
-		"Audience":  {Audience: "a\nb"},
-		"ACRValues": {ACRValues: []string{"two words"}},
+	only := func(list ...string) (p profile.Profile) {
+		p.Parameters.Target = list
+		return p
+	}
+	for _, c := range []struct {
+		field string
+		asks  bridge.Asks
+		at    profile.Profile
+	}{
+		{"Resource", bridge.Asks{Resource: []string{"settings.example.com"}}, profile.Profile{}},
+		{"Audience", bridge.Asks{Audience: "a\nb"}, profile.Profile{}},
+		{"ACRValues", bridge.Asks{ACRValues: []string{"two words"}}, profile.Profile{}},
+		{"Audience", bridge.Asks{Audience: "https://settings.example.com"}, only(profile.Resource)},
+		{"Resource", bridge.Asks{Resource: []string{"https://settings.example.com"}}, only(profile.Audience)},
 	} {
-		err, ok := asks.Validate().(*ciba.FieldError)
-		if !ok || err.Field != field {
-			t.Errorf("%s: %v", field, err)
+		err, ok := c.asks.Validate(c.at).(*ciba.FieldError)
+		if !ok || err.Field != c.field {
+			t.Errorf("%s: %v", c.field, err)
 		}
 	}
-	if err := (bridge.Asks{}).Validate(); err != nil {
-		t.Error(err)
+	for _, p := range append(profile.All(), profile.Profile{Hints: profile.Hints{Kinds: []string{profile.LoginHintToken}}}) {
+		if err := (bridge.Asks{}).Validate(p); err != nil {
+			t.Errorf("%v: %v", p, err)
+		}
 	}
 }
 
@@ -114,7 +127,7 @@ func FuzzDetailsTemplate(f *testing.F) {
 			return
 		}
 		asks := bridge.Asks{Details: d}
-		if err := asks.Validate(); err != nil {
+		if err := asks.Validate(profile.Profile{}); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		if array, err := json.Marshal(bridge.FillDetails(d)); err != nil {

@@ -53,10 +53,10 @@ func (a Acknowledgement) Lifetime() time.Duration {
 // An error that is [ErrInterrupted] means that the phone may be ringing: to send
 // the request again could make it ring twice.
 func (c *Client) RequestAuthentication(ctx context.Context, req AuthenticationRequest) (Acknowledgement, error) {
-	if err := req.Validate(); err != nil {
+	if err := req.Validate(c.profile); err != nil {
 		return Acknowledgement{}, err
 	}
-	if err := c.adapt(&req); err != nil {
+	if err := c.adaptLoginHint(&req); err != nil {
 		return Acknowledgement{}, err
 	}
 	m, err := c.Metadata(ctx)

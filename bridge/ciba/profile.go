@@ -41,10 +41,8 @@ func (cfg *Config) validateProfile() error {
 	return cfg.validateFAPI()
 }
 
-// adapt refuses what the provider does not take, and writes the login hint as it
-// wants it.
-func (c *Client) adapt(r *AuthenticationRequest) error {
-	p := c.profile
+// checkProfile refuses what the provider does not take.
+func (r *AuthenticationRequest) checkProfile(p profile.Profile) error {
 	for _, f := range []struct {
 		field, parameter string
 		set              bool
@@ -72,11 +70,9 @@ func (c *Client) adapt(r *AuthenticationRequest) error {
 		return fieldErrorf("BindingMessage", "%v at %v", err, p)
 	}
 	if p.FAPI {
-		if err := r.checkFAPI(); err != nil {
-			return err
-		}
+		return r.checkFAPI()
 	}
-	return c.adaptLoginHint(r)
+	return nil
 }
 
 // understand gives an error answer the classes that it has at this provider, if

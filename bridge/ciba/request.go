@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 )
 
 // An AuthenticationRequest asks a provider to authenticate a person (CIBA Core
@@ -86,10 +88,10 @@ var reserved = []string{
 	"client_id", "client_secret", "client_assertion", "client_assertion_type",
 }
 
-// Validate reports the first field that breaks a rule of this package, as a
-// [*FieldError]. What the provider cannot do is another question, which
-// RequestAuthentication asks.
-func (r *AuthenticationRequest) Validate() error {
+// Validate reports the first field that breaks a rule of this package, or that a
+// provider with this profile does not take, as a [*FieldError]. What its metadata
+// says is another question, which RequestAuthentication asks.
+func (r *AuthenticationRequest) Validate(p profile.Profile) error {
 	for _, check := range []func() error{
 		r.checkScope, r.checkHints, r.checkBindingMessage, r.checkRest,
 		r.checkDetails, r.checkTargets, r.checkExtra,
@@ -98,7 +100,7 @@ func (r *AuthenticationRequest) Validate() error {
 			return err
 		}
 	}
-	return nil
+	return r.checkProfile(p)
 }
 
 func (r *AuthenticationRequest) checkScope() error {
