@@ -7,13 +7,10 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +22,7 @@ import (
 const oidcProviderDir = "testdata/oidc-provider"
 
 // An oidcProvider is the npm package oidc-provider in a process of its own,
-// reached over TLS. It knows anna, and bela who has the user code 2468.
+// reached over TLS.
 type oidcProvider struct {
 	authority *mtlstest.Authority // of the server's certificate and of clients
 	issuer    string
@@ -34,7 +31,7 @@ type oidcProvider struct {
 
 // startOIDCProvider starts the provider with clients, whose certificates are
 // authority's, or skips the test where it is not installed.
-func startOIDCProvider(t *testing.T, authority *mtlstest.Authority, clients []oidcClient) *oidcProvider {
+func startOIDCProvider(t *testing.T, authority *mtlstest.Authority, clients []interopClient) *interopPeer {
 	t.Helper()
 	node, problem := findNode()
 	switch {
@@ -47,7 +44,25 @@ func startOIDCProvider(t *testing.T, authority *mtlstest.Authority, clients []oi
 	op.http = ciba.NewHTTPClient(&tls.Config{RootCAs: op.authority.Roots()})
 	t.Cleanup(op.http.CloseIdleConnections)
 	op.issuer = op.start(t, node, clients)
-	return op
+	return &interopPeer{name: oidcProviderName(t), issuer: op.issuer, http: op.http, people: op, inquire: clients[0], remarks: map[string]string{
+		"asked again at once": "it has no `slow_down`",
+	}}
+}
+
+// oidcProviderName names the version that is locked.
+func oidcProviderName(t *testing.T) string {
+	t.Helper()
+	var lock struct {
+		Packages map[string]struct{ Version string }
+	}
+	data, err := os.ReadFile(filepath.Join(oidcProviderDir, "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &lock); err != nil {
+		t.Fatal(err)
+	}
+	return "oidc-provider " + lock.Packages["node_modules/oidc-provider"].Version
 }
 
 // findNode returns the path of node, or what is missing and how to get it.
@@ -64,7 +79,7 @@ func findNode() (path, problem string) {
 
 // start runs the program until the test ends. The program also ends by itself
 // when the test process dies, because its standard input does.
-func (op *oidcProvider) start(t *testing.T, node string, clients []oidcClient) (issuer string) {
+func (op *oidcProvider) start(t *testing.T, node string, clients []interopClient) (issuer string) {
 	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, certificatePEM(op.authority.Root.Raw), 0o600); err != nil {
@@ -99,7 +114,7 @@ func (op *oidcProvider) start(t *testing.T, node string, clients []oidcClient) (
 	return ready.Issuer
 }
 
-func (op *oidcProvider) configuration(t *testing.T, clients []oidcClient) map[string]any {
+func (op *oidcProvider) configuration(t *testing.T, clients []interopClient) map[string]any {
 	t.Helper()
 	server := op.authority.Server("localhost")
 	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
@@ -125,28 +140,7 @@ func certificatePEM(chain ...[]byte) (out []byte) {
 	return out
 }
 
-// client returns a client that proves itself with proof.
-func (op *oidcProvider) client(t *testing.T, c oidcClient, proof ciba.Config) *ciba.Client {
-	t.Helper()
-	proof.Issuer, proof.ClientID, proof.HTTPClient = op.issuer, c.id, op.http
-	proof.IDTokenAlgs = []string{c.idTokenAlg}
-	client, err := ciba.New(proof)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// A decision is what the person does on the phone.
-type decision struct {
-	AuthReqID string   `json:"auth_req_id"`
-	Deny      bool     `json:"deny,omitempty"`
-	ACR       string   `json:"acr,omitempty"`
-	AMR       []string `json:"amr,omitempty"`
-}
-
-// decide lets the person decide, and returns what the phone showed: the
-// parameters of the request.
+// decide returns the parameters of the request.
 func (op *oidcProvider) decide(t *testing.T, d decision) map[string]any {
 	t.Helper()
 	body := must(json.Marshal(d))
@@ -157,33 +151,7 @@ func (op *oidcProvider) decide(t *testing.T, d decision) map[string]any {
 	return decodeOK(t, resp)
 }
 
-// introspect asks the provider, as c with a secret, about an access token of
-// whomever (RFC 7662).
-func (op *oidcProvider) introspect(t *testing.T, c oidcClient, token string) map[string]any {
-	t.Helper()
-	form, header := url.Values{"token": {token}}, http.Header{}
-	if err := c.right.Auth.Authenticate(ciba.Identity{ClientID: c.id, Issuer: op.issuer}, form, header); err != nil {
-		t.Fatal(err)
-	}
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, op.issuer+"/token/introspection", strings.NewReader(form.Encode())))
-	req.Header = header
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := op.http.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return decodeOK(t, resp)
-}
+// lapse has nothing to do: the time of a request runs out by itself.
+func (op *oidcProvider) lapse(*testing.T, string) {}
 
-func decodeOK(t *testing.T, resp *http.Response) (v map[string]any) {
-	t.Helper()
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &v) != nil {
-		t.Fatalf("provider answered %d %s", resp.StatusCode, body)
-	}
-	return v
-}
+func (op *oidcProvider) brief() time.Duration { return time.Second }

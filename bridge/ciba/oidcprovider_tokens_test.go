@@ -17,48 +17,39 @@ import (
 
 func TestInteropOIDCProviderTokens(t *testing.T) {
 	authority := mtlstest.New(t)
-	clients := oidcClients(t, authority)
-	op := startOIDCProvider(t, authority, clients)
-	trials := op.trials(t, clients)
-	c, signs := trials[0], trials[3] // both have ES256
-	c.other, signs.other = signs.client, c.client
+	trials := newTrials(t, authority, ciba.DeliveryPoll, interopClients(t, authority))
+	peer := startOIDCProvider(t, authority, registered(trials))
+	peer.open(t, trials)
+	c := trials[0]
+	c.other = trials[3].client // both have ES256
 	t.Run("ID token", c.testIDToken)
 	t.Run("ID token as a hint", c.testIDTokenHint)
-	t.Run("access token for a resource", c.testResource)
-	t.Run("bound to a key", c.testDPoP)
-	t.Run("what a vehicle may do", signs.testDetails)
-	t.Run("signed by another", signs.testSignature)
 	t.Run("server of an unknown authority", c.testUnknownAuthority)
-}
-
-// signIn rings, approves and redeems.
-func (c oidcTrial) signIn(t *testing.T, req ciba.AuthenticationRequest, d decision, expect ciba.Expect) *ciba.Tokens {
-	t.Helper()
-	ack := ring(t, c.client, req)
-	d.AuthReqID = ack.AuthReqID
-	c.op.decide(t, d)
-	tokens, err := c.client.RequestToken(t.Context(), ciba.TokenRequest{AuthReqID: ack.AuthReqID, Expect: expect})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tokens
 }
 
 // testIDToken: the claims say what the person did, and the same token is refused
 // by whoever expects anything else.
-func (c oidcTrial) testIDToken(t *testing.T) {
+func (c *interopTrial) testIDToken(t *testing.T) {
 	const acr = "urn:example:phone:hardware"
 	requested := time.Now()
 	req := anna()
 	req.ACRValues = []string{acr, "urn:example:phone"}
 	req.Extra = url.Values{"claims": {`{"id_token":{"amr":null}}`}}
 	expect := ciba.Expect{Subject: "anna", ACRValues: req.ACRValues, RequestedAt: requested, RequireAuthTime: true}
-	tokens := c.signIn(t, req, decision{ACR: acr, AMR: []string{"hwk", "pin"}}, expect)
+	s, err := c.ringFor(t, req, expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.peer.people.decide(t, decision{AuthReqID: s.AuthReqID, ACR: acr, AMR: []string{"hwk", "pin"}})
+	tokens, err := c.collect(t, s)
+	if err != nil {
+		t.Fatal(err)
+	}
 	id := tokens.IDToken
 	if id.ACR != acr || !slices.Equal(id.AMR, []string{"hwk", "pin"}) || id.AuthTime.Before(requested.Truncate(time.Second)) {
 		t.Errorf("acr %q, amr %q, auth_time %v after the request", id.ACR, id.AMR, id.AuthTime.Sub(requested))
 	}
-	if id.Issuer != c.op.issuer || id.KeyID == "" || !id.Expiry.After(id.IssuedAt) {
+	if id.Issuer != c.peer.issuer || id.KeyID == "" || !id.Expiry.After(id.IssuedAt) {
 		t.Errorf("iss %q, kid %q, from %v to %v", id.Issuer, id.KeyID, id.IssuedAt, id.Expiry)
 	}
 	expect.AccessToken = tokens.AccessToken
@@ -105,17 +96,27 @@ func forgeSubject(t *testing.T, raw string) string {
 }
 
 // testIDTokenHint: an ID token names its person for the next sign-in.
-func (c oidcTrial) testIDTokenHint(t *testing.T) {
-	first := c.signIn(t, anna(), decision{}, ciba.Expect{Subject: "anna"})
+func (c *interopTrial) testIDTokenHint(t *testing.T) {
+	first, err := c.signIn(t)
+	if err != nil {
+		t.Fatal(err)
+	}
 	req := anna()
 	req.LoginHint, req.IDTokenHint = "", first.IDToken.Raw
-	c.signIn(t, req, decision{}, ciba.Expect{Subject: "anna"})
+	s, err := c.ringFor(t, req, ciba.Expect{Subject: "anna"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.decide(t, s, false)
+	if _, err := c.collect(t, s); err != nil {
+		t.Error(err)
+	}
 }
 
 // testUnknownAuthority: TLS is real, so a client that does not know the
 // authority gets nowhere, and nothing rings.
-func (c oidcTrial) testUnknownAuthority(t *testing.T) {
-	client, err := ciba.New(ciba.Config{Issuer: c.op.issuer, ClientID: c.as.id, Auth: c.as.right.Auth})
+func (c *interopTrial) testUnknownAuthority(t *testing.T) {
+	client, err := ciba.New(ciba.Config{Issuer: c.peer.issuer, ClientID: c.as.id, Auth: c.as.right.Auth})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,14 +128,14 @@ func (c oidcTrial) testUnknownAuthority(t *testing.T) {
 // names no interval, so five seconds.
 func TestInteropOIDCProviderWait(t *testing.T) {
 	authority := mtlstest.New(t)
-	clients := oidcClients(t, authority)[:1]
-	op := startOIDCProvider(t, authority, clients)
-	client := op.client(t, clients[0], clients[0].right)
+	clients := interopClients(t, authority)[:1]
+	peer := startOIDCProvider(t, authority, clients)
+	client := peer.client(t, clients[0], clients[0].right)
 	t.Run("group", func(t *testing.T) {
 		t.Run("approved", func(t *testing.T) {
 			t.Parallel()
 			ack, start := ring(t, client, anna()), time.Now()
-			op.decide(t, decision{AuthReqID: ack.AuthReqID})
+			peer.people.decide(t, decision{AuthReqID: ack.AuthReqID})
 			if _, err := client.Wait(t.Context(), ack, ciba.Expect{Subject: "anna"}); err != nil {
 				t.Error(err)
 			}

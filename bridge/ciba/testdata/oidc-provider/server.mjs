@@ -132,7 +132,7 @@ async function decide({ auth_req_id: id, deny, acr, amr }) {
   const request = await provider.BackchannelAuthenticationRequest.find(id);
   if (!request) throw new Error('no such request');
   if (deny) {
-    await settle(request, new errors.AccessDenied('the person said no'));
+    await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
     return;
   }
   const grant = new provider.Grant({ clientId: request.clientId, accountId: request.accountId });
@@ -141,16 +141,7 @@ async function decide({ auth_req_id: id, deny, acr, amr }) {
   const rar = request.params.authorization_details && JSON.parse(request.params.authorization_details);
   for (const detail of rar ?? []) grant.addRar(detail);
   await grant.save();
-  await settle(request, grant, { acr, amr, rar, authTime: Math.floor(Date.now() / 1000) });
-}
-
-// A ping that the client refuses changes nothing about the result.
-async function settle(...result) {
-  try {
-    await provider.backchannelResult(...result);
-  } catch (err) {
-    if (err.response?.status !== 401) throw err;
-  }
+  await provider.backchannelResult(request, grant, { acr, amr, rar, authTime: Math.floor(Date.now() / 1000) });
 }
 
 async function listen(options) {

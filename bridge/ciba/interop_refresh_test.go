@@ -6,26 +6,38 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 )
 
-// offline signs in for longer than the person is there.
-func (c oidcTrial) offline(t *testing.T) *ciba.Tokens {
-	t.Helper()
-	req := c.anna()
-	req.Scope = []string{"openid", "offline_access", "seat"}
-	return c.signIn(t, req, decision{}, ciba.Expect{Subject: "anna"})
+// refreshRows are about what comes after a sign-in, in every mode.
+func refreshRows() []interopRow {
+	return []interopRow{
+		{name: "refreshed", try: (*interopTrial).refreshed},
+		{name: "refreshed with a spent token", try: (*interopTrial).refreshedTwice, want: []error{ciba.ErrInvalidGrant}},
+		{name: "refreshed by another client", try: (*interopTrial).refreshedByAnother, want: []error{ciba.ErrInvalidGrant}},
+		{name: "refreshed after it was revoked", try: (*interopTrial).revoked, want: []error{ciba.ErrInvalidGrant}},
+	}
 }
 
-func (c oidcTrial) refresh(t *testing.T, token string) (*ciba.Tokens, error) {
+// offline signs in for longer than the person is there.
+func (c *interopTrial) offline(t *testing.T) *ciba.Tokens {
+	t.Helper()
+	tokens, err := c.signIn(t, func(r *ciba.AuthenticationRequest) { r.Scope = []string{"openid", "offline_access", "seat"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
+
+func (c *interopTrial) refresh(t *testing.T, token string) (*ciba.Tokens, error) {
 	t.Helper()
 	return c.client.Refresh(t.Context(), ciba.RefreshRequest{RefreshToken: token, Expect: ciba.Expect{Subject: "anna"}})
 }
 
-func (c oidcTrial) isActive(t *testing.T, accessToken string) bool {
+func (c *interopTrial) isActive(t *testing.T, accessToken string) bool {
 	t.Helper()
-	return c.op.introspect(t, c.inquire, accessToken)["active"] == true
+	return c.peer.introspect(t, accessToken)["active"] == true
 }
 
 // refreshed: the tokens are new, and bound as the old ones were.
-func (c oidcTrial) refreshed(t *testing.T) error {
+func (c *interopTrial) refreshed(t *testing.T) error {
 	old := c.offline(t)
 	tokens, err := c.refresh(t, old.RefreshToken)
 	if err != nil {
@@ -37,12 +49,12 @@ func (c oidcTrial) refreshed(t *testing.T) error {
 	if tokens.IDToken == nil || !tokens.IDToken.AuthTime.Equal(old.IDToken.AuthTime) {
 		t.Error("ID token is missing, or of another time")
 	}
-	c.checkBound(t, c.op.introspect(t, c.inquire, tokens.AccessToken))
+	c.checkBound(t, c.peer.introspect(t, tokens.AccessToken))
 	return nil
 }
 
 // refreshedTwice: who uses a spent refresh token ends the whole sign-in.
-func (c oidcTrial) refreshedTwice(t *testing.T) error {
+func (c *interopTrial) refreshedTwice(t *testing.T) error {
 	old := c.offline(t)
 	tokens, err := c.refresh(t, old.RefreshToken)
 	if err != nil {
@@ -55,9 +67,16 @@ func (c oidcTrial) refreshedTwice(t *testing.T) error {
 	return err
 }
 
+// refreshedByAnother gets nothing.
+func (c *interopTrial) refreshedByAnother(t *testing.T) error {
+	tokens := c.offline(t)
+	_, err := c.other.Refresh(t.Context(), ciba.RefreshRequest{RefreshToken: tokens.RefreshToken})
+	return err
+}
+
 // revoked: signing out is revoking the refresh token, which takes the access
 // token with it.
-func (c oidcTrial) revoked(t *testing.T) error {
+func (c *interopTrial) revoked(t *testing.T) error {
 	tokens := c.offline(t)
 	if !c.isActive(t, tokens.AccessToken) {
 		t.Error("new access token is not good")

@@ -2,11 +2,15 @@ package ciba_test
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
@@ -14,16 +18,18 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// An oidcClient is a client as it is registered, and as it proves itself.
-type oidcClient struct {
+// An interopClient is a client as it is registered, and as it proves itself.
+type interopClient struct {
 	name, id   string // in the table, and at the provider
 	idTokenAlg string
 	metadata   map[string]any // what else the provider knows
-	// right and wrong are what proves it and what does not: Auth and Certificate.
+	// right and wrong are what proves it and what does not: Auth, Certificate,
+	// RequestSigning, and Delivery.
 	right, wrong ciba.Config
+	desk         *notifyDesk // nil in poll mode
 }
 
-func (c oidcClient) registration() map[string]any {
+func (c interopClient) registration() map[string]any {
 	m := map[string]any{
 		"client_id":                       c.id,
 		"token_endpoint_auth_method":      c.right.Auth.Method(),
@@ -40,16 +46,59 @@ func (c oidcClient) registration() map[string]any {
 	return m
 }
 
-// oidcClients are the columns of the table. Their ID tokens are signed with all
-// kinds of algorithms, and their secrets are such that only a correct form
+// with returns c with another id and more metadata.
+func (c interopClient) with(suffix string, metadata map[string]any) interopClient {
+	c.id += suffix
+	c.metadata = maps.Clone(c.metadata)
+	maps.Copy(c.metadata, metadata)
+	return c
+}
+
+// signs returns c as a client that is registered to sign its requests.
+func (c interopClient) signs() interopClient {
+	if c.right.RequestSigning != nil {
+		return c.with(".signs", nil)
+	}
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	signature := jose.JSONWebKey{Key: key.Public(), KeyID: "request", Algorithm: "ES256", Use: "sig"}
+	known, _ := c.metadata["jwks"].(jose.JSONWebKeySet)
+	c = c.with(".signs", map[string]any{
+		"backchannel_authentication_request_signing_alg": "ES256",
+		"jwks": jose.JSONWebKeySet{Keys: append(slices.Clone(known.Keys), signature)},
+	})
+	c.right.RequestSigning = &ciba.RequestSigning{Key: ciba.PrivateKey{Signer: key, KeyID: "request"}}
+	c.wrong.RequestSigning = c.right.RequestSigning
+	return c
+}
+
+// delivered returns c as a client of one delivery mode.
+func (c interopClient) delivered(t *testing.T, authority *mtlstest.Authority, mode ciba.DeliveryMode) interopClient {
+	t.Helper()
+	if mode == ciba.DeliveryPoll {
+		return c
+	}
+	desk, url := newNotifyDesk(t, authority)
+	c = c.with("."+string(mode), map[string]any{
+		"backchannel_token_delivery_mode":          string(mode),
+		"backchannel_client_notification_endpoint": url,
+	})
+	c.desk, c.right.Delivery, c.wrong.Delivery = desk, mode, mode
+	if mode == ciba.DeliveryPush {
+		c.right.Tolerate = []ciba.Tolerance{ciba.ToleratePushWithoutAtHash}
+	}
+	return c
+}
+
+// interopClients are the columns of the tables. Their ID tokens are signed with
+// all kinds of algorithms, and their secrets are such that only a correct form
 // encoding gets them across. Certificates are authority's.
-func oidcClients(t *testing.T, authority *mtlstest.Authority) []oidcClient {
+func interopClients(t *testing.T, authority *mtlstest.Authority) []interopClient {
 	const secret = "s3cret: 100% +/=&?-_~"
 	keys := [2]crypto.Signer{mtlstest.Key(t), mtlstest.Key(t)}
 	rsaKeys := [2]crypto.Signer{must(rsa.GenerateKey(rand.Reader, 2048)), must(rsa.GenerateKey(rand.Reader, 2048))}
 	till := [2]*tls.Certificate{authority.Bridge("till-7"), authority.Bridge("till-8")}
 	selfSigned := [2]*tls.Certificate{newCertificate(t, tomorrow()), newCertificate(t, tomorrow())}
-	return []oidcClient{{
+	return []interopClient{{
 		name: "client_secret_basic", id: "till:7+basic", idTokenAlg: "ES256",
 		metadata: map[string]any{"client_secret": secret},
 		right:    ciba.Config{Auth: ciba.ClientSecretBasic(secret)},
@@ -113,5 +162,17 @@ func keySet(alg string, key crypto.Signer) jose.JSONWebKeySet {
 // certificateSet is the key set of a client with a self-signed certificate.
 func certificateSet(cert *tls.Certificate) jose.JSONWebKeySet {
 	leaf := must(x509.ParseCertificate(cert.Certificate[0]))
-	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: leaf.PublicKey, Certificates: []*x509.Certificate{leaf}}}}
+	thumbprint := sha256.Sum256(leaf.Raw)
+	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{
+		Key: leaf.PublicKey, KeyID: "tls", Certificates: []*x509.Certificate{leaf}, CertificateThumbprintSHA256: thumbprint[:],
+	}}}
+}
+
+// anotherKey is a new key of the same kind.
+func anotherKey(t *testing.T, key crypto.Signer) crypto.Signer {
+	t.Helper()
+	if _, ok := key.(*rsa.PrivateKey); ok {
+		return must(rsa.GenerateKey(rand.Reader, 2048))
+	}
+	return mtlstest.Key(t)
 }
