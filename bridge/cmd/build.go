@@ -1,13 +1,11 @@
 package cmd
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 
@@ -24,14 +22,16 @@ import (
 // parts are the dependencies that the settings name, before anybody is connected
 // to and anything is written.
 type parts struct {
-	files   *mtls.Files
-	cert    *tls.Certificate
-	self    mtls.Identity
-	roots   *x509.CertPool
-	devices *x509.CertPool
-	client  *ciba.Client
-	row     profile.Profile // of the provider
-	config  bridge.Config   // without Store, SealKeys, Revoked and Publisher
+	files        *mtls.Files
+	cert         *tls.Certificate
+	self         mtls.Identity
+	roots        *x509.CertPool
+	devices      *x509.CertPool
+	client       *ciba.Client
+	clientConfig ciba.Config // that client was made of
+	callback     *callback
+	row          profile.Profile // of the provider
+	config       bridge.Config   // without Store, SealKeys, Revoked and Publisher
 }
 
 // require names the first setting that is missing.
@@ -88,6 +88,11 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	if p.row, err = s.profile(); err != nil {
 		return nil, err
 	}
+	for _, require := range []func() error{s.client.require, s.callback.require} {
+		if err := require(); err != nil {
+			return nil, err
+		}
+	}
 	if p.config.Policy, err = s.buildPolicy(p.row); err != nil {
 		return nil, err
 	}
@@ -103,7 +108,13 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 			return nil, err
 		}
 	}
-	if p.client, err = s.buildClient(p.row); err != nil {
+	if err := s.buildClient(p, log); err != nil {
+		return nil, err
+	}
+	if p.config.Asks, err = s.ask.build(p.row); err != nil {
+		return nil, err
+	}
+	if p.callback, err = s.callback.build(log); err != nil {
 		return nil, err
 	}
 	signer := &signerCache{certificate: p.files.Certificate}
@@ -111,7 +122,8 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	p.config.Devices = p.devices
 	p.config.Provider = p.client
 	p.config.Issuer = s.issuer
-	p.config.RequestContext = s.requestContext
+	p.config.Delivery = ciba.DeliveryMode(s.callback.delivery)
+	p.config.RequestContext = s.ask.requestContext
 	p.config.Limits = s.buildLimits(p.row)
 	p.config.Metrics = metrics.New()
 	p.config.Logger = log
@@ -144,64 +156,34 @@ func pool(flagName, path string) (*x509.CertPool, error) {
 	return mtls.Pool(certs...), nil
 }
 
-func (s *settings) buildClient(row profile.Profile) (*ciba.Client, error) {
-	auth, err := s.buildAuth()
-	if err != nil {
-		return nil, err
-	}
+// buildClient makes the client of the provider.
+func (s *settings) buildClient(p *parts, log *slog.Logger) error {
 	var tlsConfig *tls.Config
 	if s.providerRoots != "" {
 		roots, err := pool("--provider-roots", s.providerRoots)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		tlsConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	client, err := ciba.New(ciba.Config{
+	p.clientConfig = ciba.Config{
 		Issuer:            s.issuer,
 		ClientID:          s.clientID,
-		Auth:              auth,
-		Profile:           row,
+		Profile:           p.row,
+		Delivery:          ciba.DeliveryMode(s.callback.delivery),
 		HTTPClient:        ciba.NewHTTPClient(tlsConfig),
 		IDTokenAlgs:       commas(s.idTokenAlgs),
 		InsecureAllowHTTP: s.insecureHTTP,
-	})
-	if err != nil {
-		return nil, usagef("provider: %w", err)
 	}
-	return client, nil
-}
-
-func (s *settings) buildAuth() (ciba.Authenticator, error) {
-	switch {
-	case (s.clientSecretFile == "") == (s.clientKey == ""):
-		return nil, usagef("--client-secret-file and --client-key: exactly one of them is required")
-	case s.clientKey != "":
-		key, err := (&mtls.Files{KeyFile: s.clientKey}).LoadKey()
-		if err != nil {
-			return nil, fmt.Errorf("--client-key: %w", err)
-		}
-		auth, err := ciba.PrivateKeyJWT(ciba.PrivateKey{Signer: key, KeyID: s.clientKeyID, Algorithm: s.clientKeyAlg})
-		if err != nil {
-			return nil, fmt.Errorf("--client-key: %w", err)
-		}
-		return auth, nil
+	if s.callback.withoutAtHash {
+		p.clientConfig.Tolerate = []ciba.Tolerance{ciba.ToleratePushWithoutAtHash}
 	}
-	secret, err := os.ReadFile(s.clientSecretFile)
-	if err != nil {
-		return nil, fmt.Errorf("--client-secret-file: %w", err)
+	if err := s.client.credentials(&p.clientConfig, log); err != nil {
+		return err
 	}
-	secret = bytes.TrimRight(secret, "\r\n")
-	if len(secret) == 0 {
-		return nil, fmt.Errorf("--client-secret-file: %q is empty", s.clientSecretFile)
-	}
-	switch s.clientAuth {
-	case "basic":
-		return ciba.ClientSecretBasic(string(secret)), nil
-	case "post":
-		return ciba.ClientSecretPost(string(secret)), nil
-	}
-	return nil, usagef("--client-auth is %q, want \"basic\" or \"post\"", s.clientAuth)
+	var err error
+	p.client, err = ciba.New(p.clientConfig)
+	return flagged(err)
 }
 
 // newLink returns the connection to the broker, over which the bridge is to

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -51,7 +52,7 @@ func (s *settings) check(out io.Writer) error {
 	if err := checkFolders(files); err != nil {
 		return err
 	}
-	return s.printFacts(out, []fact{
+	return s.printFacts(out, append([]fact{
 		{"identity", p.self.String()},
 		{"certificate until", p.cert.Leaf.NotAfter.UTC().Format(time.RFC3339)},
 		{"broker", s.broker},
@@ -65,7 +66,30 @@ func (s *settings) check(out io.Writer) error {
 		{"database", db.String()},
 		{"store key", storeKey},
 		{"seal key", sealKey},
-	})
+	}, s.registration(p)...))
+}
+
+// registration is what the client must be at the provider, in the terms of its
+// metadata (RFC 7591, CIBA Core section 4).
+func (s *settings) registration(p *parts) []fact {
+	facts := []fact{
+		{"token_endpoint_auth_method", p.clientConfig.Auth.Method()},
+		{"backchannel_token_delivery_mode", s.callback.delivery},
+	}
+	if s.callback.notifies() {
+		facts = append(facts, fact{"backchannel_client_notification_endpoint", s.callback.endpoint(p.callback.cert)})
+	}
+	if signing := p.clientConfig.RequestSigning; signing != nil {
+		alg := "ES256"
+		if _, ok := signing.Key.Signer.Public().(*rsa.PublicKey); ok {
+			alg = "PS256"
+		}
+		facts = append(facts, fact{"backchannel_authentication_request_signing_alg", alg})
+	}
+	if s.client.cert != "" {
+		facts = append(facts, fact{"tls_client_certificate_bound_access_tokens", "true"})
+	}
+	return facts
 }
 
 // expired returns an error if the bridge cannot connect any more: the authority
@@ -107,7 +131,7 @@ func (s *settings) printFacts(out io.Writer, facts []fact) error {
 		return json.NewEncoder(out).Encode(all)
 	}
 	for _, f := range facts {
-		fmt.Fprintf(out, "%-18s %s\n", f.Name, f.Value)
+		fmt.Fprintf(out, "%-46s %s\n", f.Name, f.Value)
 	}
 	return nil
 }

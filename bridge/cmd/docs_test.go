@@ -57,8 +57,10 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.require(); err != nil {
-		t.Error(err)
+	for _, require := range []func() error{s.require, s.client.require, s.callback.require} {
+		if err := require(); err != nil {
+			t.Error(err)
+		}
 	}
 	p, err := s.buildPolicy(profile.Profile{})
 	if err != nil {

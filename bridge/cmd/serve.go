@@ -80,18 +80,28 @@ func (s *settings) run(ctx context.Context, p *parts, db store.Database, log *sl
 	if err != nil {
 		return err
 	}
+	serveProvider, err := s.listenForProvider(p, b, log)
+	if err != nil {
+		return err
+	}
 	p.watch(l, revoked)
 	g, ctx := errgroup.WithContext(ctx)
 	if renewer != nil {
 		g.Go(func() error { return renewer.Run(ctx) })
 		g.Go(func() error { return revoked.Run(ctx) })
 	}
-	// The link outlives the bridge, which publishes to the last, and somebody may
-	// want to know how it ends.
+	// The bridge outlives the callback, whose last notifications it records; the
+	// link outlives the bridge, which publishes to the last, and somebody may want to
+	// know how it ends.
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer stopWork()
+		return serveProvider(ctx)
+	})
 	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {
 		defer stop()
-		return b.Run(ctx)
+		return b.Run(working)
 	})
 	g.Go(func() error { return l.Run(lasting) })
 	g.Go(func() error { return serveOps(lasting) })

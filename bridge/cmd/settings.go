@@ -20,13 +20,13 @@ type settings struct {
 	roots, deviceRoots        string
 	authority                 string
 
-	issuer, clientID             string
-	clientSecretFile, clientAuth string
-	clientKey, clientKeyID       string
-	clientKeyAlg                 string
-	providerRoots, idTokenAlgs   string
-	requestContext, insecureHTTP bool
-	providerProfile              string
+	issuer, clientID           string
+	client                     clientSettings
+	callback                   callbackSettings
+	ask                        askSettings
+	providerRoots, idTokenAlgs string
+	insecureHTTP               bool
+	providerProfile            string
 
 	db, storeKey, sealKey string
 
@@ -71,14 +71,11 @@ func (s *settings) defineProvider(fs *flag.FlagSet) {
 	fs.StringVar(&s.issuer, "issuer", "", "issuer `URL` of the OpenID provider, exactly as its ID tokens say it (required)")
 	fs.StringVar(&s.providerProfile, "provider-profile", profile.Generic, "which provider it is, for what no metadata tells and for the defaults of the policy: "+strings.Join(profile.Names(), ", "))
 	fs.StringVar(&s.clientID, "client-id", "", "the bridge's name at the provider (required)")
-	fs.StringVar(&s.clientSecretFile, "client-secret-file", "", "`file` with the client secret; this or --client-key is required")
-	fs.StringVar(&s.clientAuth, "client-auth", "basic", "how the secret is sent: basic or post")
-	fs.StringVar(&s.clientKey, "client-key", "", "PEM `file` with the key of private_key_jwt")
-	fs.StringVar(&s.clientKeyID, "client-key-id", "", "its kid at the provider; empty: none")
-	fs.StringVar(&s.clientKeyAlg, "client-key-alg", "", "its algorithm; empty: PS256, ES256, ES384, ES512 or EdDSA, as the key is")
+	s.client.define(fs)
+	s.callback.define(fs)
+	s.ask.define(fs)
 	fs.StringVar(&s.providerRoots, "provider-roots", "", "PEM `file` with the roots of the provider's certificate; empty: those of the system")
 	fs.StringVar(&s.idTokenAlgs, "id-token-algs", "", "signature algorithms accepted in ID tokens, with commas; empty: every asymmetric one")
-	fs.BoolVar(&s.requestContext, "request-context", false, "tell the provider which kind of device asks and what for (FAPI-CIBA request_context)")
 	fs.BoolVar(&s.insecureHTTP, "insecure-http", false, "permit a provider on this machine without TLS, for tests")
 }
 

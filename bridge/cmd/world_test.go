@@ -54,7 +54,7 @@ func newWorld(t *testing.T, op *cibatest.Provider) *world {
 	w.write("secret", cibatest.ClientSecret+"\n")
 
 	server := httptest.NewUnstartedServer(op)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{*w.ca.Server("127.0.0.1")}}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{*w.ca.Server("127.0.0.1")}, ClientAuth: tls.RequestClientCert}
 	op.Issuer = "https://" + server.Listener.Addr().String()
 	server.StartTLS()
 	t.Cleanup(server.Close)
