@@ -211,12 +211,20 @@ func TestSharedDeliveryTakesTurns(t *testing.T) {
 		if s := tally(); s != fmt.Sprintf("map[0:%d 1:%d 2:%d]", rounds, rounds, rounds) {
 			t.Errorf("received by member: %s, want %d each", s, rounds)
 		}
+		// A member that is about to leave gets nothing and is still connected.
+		if err := links[2].Unsubscribe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		send(2 * rounds)
+		if s := tally(); s != fmt.Sprintf("map[0:%d 1:%d]", rounds, rounds) || links[2].Status().State != link.Up {
+			t.Errorf("received after one has unsubscribed: %s, want %d each", s, rounds)
+		}
 		// A member that has left gets nothing, and nothing is lost with it.
 		links[1].Close()
 		synctest.Wait()
-		send(2 * rounds)
-		if s := tally(); s != fmt.Sprintf("map[0:%d 2:%d]", rounds, rounds) {
-			t.Errorf("received after one left: %s, want %d each", s, rounds)
+		send(rounds)
+		if s := tally(); s != fmt.Sprintf("map[0:%d]", rounds) {
+			t.Errorf("received after one left: %s, want all %d", s, rounds)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ const (
 	typePublish    = 3
 	typePuback     = 4
 	typeSuback     = 9
+	typeUnsuback   = 11
 	typePingresp   = 13
 	typeDisconnect = 14
 )
@@ -28,8 +30,9 @@ const (
 // without a timeout, and reports the first failure with its true reason.
 type guard struct {
 	net.Conn
-	fail    func(error)   // called with each error; the first one counts
-	writing chan struct{} // holds the writer: one at a time, or the next would extend the deadline of a stuck one
+	fail     func(error)   // called with each error; the first one counts
+	retiring atomic.Bool   // an UNSUBACK may come
+	writing  chan struct{} // holds the writer: one at a time, or the next would extend the deadline of a stuck one
 
 	// Owned by the reader.
 	limit     int
@@ -140,6 +143,10 @@ func (g *guard) header() error {
 		return g.bad("want a CONNACK first")
 	}
 	switch kind {
+	case typeUnsuback:
+		if g.retiring.Load() {
+			return g.want(2)
+		}
 	case typeConnack:
 		if g.connected {
 			return g.bad("a second CONNACK")

@@ -140,6 +140,22 @@ func TestInteropMosquittoSharesAmongBridges(t *testing.T) {
 	if a+b != messages || a == 0 || b == 0 {
 		t.Errorf("received %d and %d of %d", a, b, messages)
 	}
+
+	// One that is about to leave loses nothing.
+	if err := one.Unsubscribe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range messages {
+		d.say("carillon/v1/d1/up", "x")
+	}
+	deadline = time.After(patience)
+	for two.Status().Received < b+messages {
+		select {
+		case <-deadline:
+			t.Fatalf("received %d of %d after the other has unsubscribed", two.Status().Received-b, messages)
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // A device that speaks and listens where it may not gets nothing, costs nobody

@@ -100,6 +100,7 @@ type Link struct {
 	mu      sync.Mutex // guards the fields below, for moments only
 	status  Status
 	session *session // nil unless up
+	retired bool     // subscribes to nothing any more
 }
 
 // New checks cfg and returns a link that does nothing until Run.

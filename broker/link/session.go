@@ -67,7 +67,7 @@ func (l *Link) connect(ctx context.Context) (*session, error) {
 		s.fail(context.Cause(ctx))
 		s.conn.Close()
 	})()
-	if err := s.hello(ctx, l.cfg.Subscribe); err != nil {
+	if err := s.hello(ctx, l.filters()); err != nil {
 		s.close()
 		return nil, err
 	}
