@@ -34,8 +34,6 @@ const (
 	pollBeat = 5 * time.Millisecond
 	// housekeeping is how often what is over is deleted.
 	housekeeping = 10 * time.Second
-	// drainTime is how long what is on its way may take after Run's ctx is done.
-	drainTime = 10 * time.Second
 )
 
 // A bell wakes one sleeping loop.

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -173,39 +172,6 @@ func TestLostAnswer(t *testing.T) {
 		}
 		if n := gathered(t, w.metrics, "carillon_bridge_answers_republished_total"); n < 3 {
 			t.Errorf("%v answers were published again", n)
-		}
-	})
-}
-
-// A bridge that is told to stop lets the calls on their way come back and
-// records them; the next goes on.
-func TestDrain(t *testing.T) {
-	op := &cibatest.Provider{
-		AutoApprove: 9 * time.Second,
-		LongPoll:    8 * time.Second,
-		Backchannel: cibatest.Always(cibatest.Delay(3 * time.Second)),
-	}
-	inWorld(t, op, func(w *world) {
-		w.start()
-		car := w.car("car-1")
-		m := car.signIn("anna@example.com")
-		car.send(m)
-		time.Sleep(time.Second)
-		begun := time.Now()
-		w.stop() // while the provider is being called
-		if d := time.Since(begun); d > bridge.DrainTime {
-			t.Errorf("stopping took %v", d)
-		}
-		w.start()
-		car.send(m)
-		time.Sleep(5 * time.Second)
-		w.stop() // while a poll is held
-		w.start()
-		if got := car.await(m.ID, time.Minute); outcome(got) != "granted" {
-			t.Errorf("answer %s, want a grant\n%s", outcome(got), w.logs.String())
-		}
-		if s := op.Stats(); s.Rang != 1 || s.Overlapping != 0 || s.Redeemed != 1 {
-			t.Errorf("the provider saw %+v", s)
 		}
 	})
 }

@@ -45,6 +45,7 @@ type Bridge struct {
 	working  sync.WaitGroup // calls and polls
 
 	started, running atomic.Bool
+	draining         atomic.Bool           // takes on nothing new; is set while no lane of intake runs
 	ailing           atomic.Pointer[error] // what the last housekeeping has come to; nil before the first
 	starved          atomic.Bool           // there may be due polls for which there was no room
 	open             atomic.Int64          // sign-ins that ring or wait, about
@@ -93,8 +94,9 @@ func New(cfg Config) (*Bridge, error) {
 	return b, nil
 }
 
-// Run works until ctx is done, then finishes what is on its way to or from the
-// provider, for a few seconds at most, and returns nil. It returns an error if
+// Run works until ctx is done, then drains: for ten seconds at most it lets what
+// is on its way to or from the provider come back and records it, while new
+// sign-ins are refused as busy; and returns nil. It returns an error if
 // the bridge cannot work at all: the store is closed, or there is no signer. It
 // is called once.
 func (b *Bridge) Run(ctx context.Context) error {
@@ -141,19 +143,6 @@ func (b *Bridge) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Ready returns nil if new requests are taken on, and why not otherwise.
-func (b *Bridge) Ready() error {
-	switch err := b.ailing.Load(); {
-	case !b.started.Load():
-		return errors.New("has not begun")
-	case !b.running.Load():
-		return errors.New("begins or ends")
-	case err != nil && *err != nil:
-		return fmt.Errorf("housekeeping fails: %w", *err)
-	}
-	return nil
-}
-
 // prepare takes up what a dead process has left, and introduces the bridge.
 func (b *Bridge) prepare(ctx context.Context) error {
 	if err := b.cfg.Store.TakeOver(ctx, time.Now()); err != nil {
@@ -163,30 +152,6 @@ func (b *Bridge) prepare(ctx context.Context) error {
 		return fmt.Errorf("bridge: %w", err)
 	}
 	return nil
-}
-
-// carry runs the lanes until ctx is done, and then waits for what is on its way.
-func (b *Bridge) carry(ctx context.Context, loops *sync.WaitGroup, writerEnded <-chan struct{}) {
-	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
-	var out sync.WaitGroup
-	out.Go(func() { b.outbox.run(sending, b.work, true) })
-	b.running.Store(true)
-	b.intake.run(ctx, ctx, false)
-	b.running.Store(false)
-
-	drained := time.AfterFunc(drainTime, b.stopWork)
-	defer drained.Stop()
-	go func() { // nothing can be recorded any more
-		select {
-		case <-writerEnded:
-			b.stopWork()
-		case <-b.work.Done():
-		}
-	}()
-	loops.Wait() // no new polls after this
-	b.working.Wait()
-	stopSending()
-	out.Wait()
 }
 
 // step tells a crash test where the bridge is.

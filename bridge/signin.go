@@ -125,10 +125,8 @@ func (b *Bridge) begin(ctx context.Context, a attempt) {
 		b.busy(a.Key, shortage{metrics.OpenLimit, fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open)})
 		return
 	}
-	select {
-	case b.calls <- struct{}{}:
-	default:
-		b.busy(a.Key, shortage{metrics.CallLimit, fmt.Errorf("%d calls at the provider, limit %d", b.limits.Calls, b.limits.Calls)})
+	if err := b.takeCall(); err != nil {
+		b.busy(a.Key, err)
 		return
 	}
 	b.step(stepAccepted)

@@ -136,7 +136,8 @@ func (c *command) serveCommand() *ffcli.Command {
 	return c.with(s, &ffcli.Command{
 		Name:      "serve",
 		ShortHelp: "serve the devices of one broker with one provider",
-		LongHelp: `Runs until it is interrupted (SIGINT, SIGTERM), then finishes what is on its way.
+		LongHelp: `Runs until it is interrupted (SIGINT, SIGTERM), then finishes what is on its way
+within ten seconds; a second signal ends it at once.
 It may be killed at any time: what matters is in --db, and the next start goes on
 with it. One process at a time uses a database file; a PostgreSQL database serves
 any number, which share the work.

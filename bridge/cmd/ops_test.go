@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
@@ -59,6 +60,36 @@ func TestNotReady(t *testing.T) {
 	}
 	if status, body := ask(ops, "/healthz"); status != 200 || body != "ok\n" {
 		t.Errorf("/healthz: %d %s", status, body)
+	}
+}
+
+// The first signal has a bridge finish what is on its way, and say so; the second
+// ends it at once.
+func TestSignals(t *testing.T) {
+	over := make(chan struct{})
+	op := &cibatest.Provider{Backchannel: cibatest.Always(func(http.ResponseWriter, *http.Request, http.HandlerFunc) { <-over })}
+	w := newWorld(t, op)
+	t.Cleanup(func() { close(over) }) // before the provider's own, which waits for what it serves
+	ops := freeAddress(t)
+	bridge := w.spawn("--ops=" + ops)
+	c := w.car("car-1")
+	m := c.signIn(c.hello(), "anna@example.com")
+	eventually(t, "a call of the provider", func() bool {
+		c.say(m)
+		return op.Stats().Backchannel > 0
+	})
+	if err := bridge.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "draining", func() bool { _, body := ask(ops, "/readyz"); return contains(body, "bridge: draining") })
+	if status, _ := ask(ops, "/healthz"); status != 200 {
+		t.Errorf("/healthz: %d while draining", status)
+	}
+	if err := bridge.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := bridge.Wait(); err == nil || !contains(err.Error(), "signal: terminated") {
+		t.Errorf("ended with %v, want by the signal", err)
 	}
 }
 

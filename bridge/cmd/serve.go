@@ -11,6 +11,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/broker/link"
 )
 
 // logger returns a logger as configured.
@@ -104,9 +105,23 @@ func (s *settings) run(ctx context.Context, p *parts, db store.Database, log *sl
 		return b.Run(working)
 	})
 	g.Go(func() error { return l.Run(lasting) })
+	g.Go(func() error {
+		<-ctx.Done()
+		leave(lasting, l, log)
+		return nil
+	})
 	g.Go(func() error { return serveOps(lasting) })
 	log.Info("carillon-bridge is running", "identity", p.self.String(), "broker", s.broker, "issuer", s.issuer, "db", db.String())
 	err = g.Wait()
 	log.Info("carillon-bridge has stopped")
 	return err
+}
+
+// leave has the broker give what devices send to the other bridges.
+func leave(ctx context.Context, l *link.Link, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := l.Unsubscribe(ctx); err != nil && ctx.Err() == nil {
+		log.Warn("leaving the other bridges", "error", err)
+	}
 }

@@ -31,7 +31,7 @@ const child = "CARILLON_BRIDGE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(child) != "" {
-		os.Exit(cmd.Main(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+		os.Exit(cmd.Process())
 	}
 	os.Exit(m.Run())
 }
@@ -162,14 +162,14 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// spawn runs a bridge as a process of its own.
-func (w *world) spawn() *exec.Cmd {
+// spawn runs a bridge as a process of its own, with more flags.
+func (w *world) spawn(more ...string) *exec.Cmd {
 	w.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := exec.Command(exe, args("serve", w.flags())...)
+	c := exec.Command(exe, append(args("serve", w.flags()), more...)...)
 	c.Env = append(os.Environ(), child+"=1")
 	out := new(log)
 	c.Stderr = out
@@ -249,16 +249,22 @@ func (c *car) receive(topic string, payload []byte) {
 	c.heard <- m
 }
 
+// say sends a message once.
+func (c *car) say(m schemas.Message) {
+	c.w.t.Helper()
+	signed, err := c.signer.Sign(schemas.UpTopic(c.id), m)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	_ = c.link.Publish(context.Background(), schemas.UpTopic(c.id).String(), signed)
+}
+
 // insist sends a message every so often until an answer fits.
 func (c *car) insist(m schemas.Message, fits func(schemas.Message) bool) schemas.Message {
 	c.w.t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
-		signed, err := c.signer.Sign(schemas.UpTopic(c.id), m)
-		if err != nil {
-			c.w.t.Fatal(err)
-		}
-		_ = c.link.Publish(context.Background(), schemas.UpTopic(c.id).String(), signed)
+		c.say(m)
 		again := time.After(300 * time.Millisecond)
 		for waiting := true; waiting; {
 			select {
