@@ -1,14 +1,17 @@
 package ciba_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,11 +26,7 @@ import (
 // profile fapi-ciba, private_key_jwt and signed requests. They say what this client does,
 // not that it has been certified: the suite itself has not been run.
 //
-// A module that is not played says why in its status.
-//
-//	go test -run TestConformance -v ./bridge/ciba
-//
-// prints the table.
+// docs/conformance.md has the table of what came out.
 var conformance = []conformanceCase{
 	{module: "test", mode: "poll", op: fapi(nil)},
 	{module: "test", mode: "ping", op: fapi(nil)},
@@ -82,7 +81,7 @@ var conformance = []conformanceCase{
 	{module: "ping-without-mtls-certificate-test", mode: "ping", op: fapi(nil), peer: true, replies: []int{401}},
 }
 
-const profileClaims = "not applicable: the claim is the profile's own; a caller finds it in IDToken.Claims"
+const profileClaims = "none: the claim is of ConnectID, and a caller finds it in IDToken.Claims"
 
 // A conformanceCase is one module.
 type conformanceCase struct {
@@ -143,22 +142,51 @@ func refreshTwice(t *testing.T, client *ciba.Client, tokens *ciba.Tokens) {
 }
 
 func TestConformance(t *testing.T) {
+	var rows []string
 	for _, c := range conformance {
-		mode := c.mode
-		if mode == "" {
-			mode = "poll"
+		c.mode = cmp.Or(c.mode, "poll")
+		if c.skip != "" {
+			rows = append(rows, c.row(c.skip))
+			continue
 		}
-		t.Run(mode+"/fapi-ciba-id1-client-"+c.module, func(t *testing.T) {
-			if c.skip != "" {
-				t.Log("status:", c.skip)
-				return
-			}
-			synctest.Test(t, func(t *testing.T) { c.play(t, mode) })
+		t.Run(c.mode+"/"+conformancePrefix+c.module, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { c.play(t, c.mode) })
 			if !t.Failed() {
-				t.Log("status: passes")
+				rows = append(rows, c.row("passes"))
 			}
 		})
 	}
+	if len(rows) == len(conformance) { // and not just some of them were asked for
+		holdLines(t, "../../docs/conformance.md", "modules", "| `", strings.Join(rows, ""))
+	}
+}
+
+const conformancePrefix = "fapi-ciba-id1-client-"
+
+// row is the line of the case in the table.
+func (c conformanceCase) row(status string) string {
+	return fmt.Sprintf("| `%s%s` | %s | %s | %s |\n", conformancePrefix, c.module, c.mode, c.end(), status)
+}
+
+// end says in words how a case must end.
+func (c conformanceCase) end() string {
+	var end string
+	switch {
+	case c.skip != "":
+		return ""
+	case c.check != "":
+		end = fmt.Sprintf("ID token refused for its `%s`", c.check)
+	case c.class != nil:
+		end = strings.TrimPrefix(c.class.Error(), "ciba: ")
+	case slices.Contains(c.replies, http.StatusUnauthorized):
+		return "ping answered with 401, and nothing asked"
+	default:
+		end = "tokens"
+	}
+	if c.took != 0 {
+		end += fmt.Sprintf(", after %v", c.took)
+	}
+	return end
 }
 
 // TestConformanceIsComplete: the plan's modules, counted, so that none is lost.
