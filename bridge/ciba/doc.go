@@ -23,11 +23,12 @@
 // # Many sign-ins
 //
 // A program with thousands of pending sign-ins, or one that must survive its
-// own death, keeps a [Poll] per sign-in instead: a plain value of five fields
-// that says when the next request is due and, given an answer, what follows.
-// It holds every rule of polling (CIBA Core section 7.3 and 11, RFC 8628
-// section 3.5) and touches neither clock nor network, so it can live in a
-// database row and be advanced by whichever process claims the row:
+// own death, keeps a [Poll] per sign-in instead: a plain value that says when the
+// next request is due and, given an answer, what follows. It holds every rule of
+// polling (CIBA Core section 7.3 and 11, RFC 8628 section 3.5) and touches
+// neither clock nor network, so it can live in a database row and be advanced by
+// whichever process claims the row. While the person makes up their mind there is
+// no goroutine, no timer and no connection, just the value:
 //
 //	sent := time.Now()
 //	tokens, err := client.RequestToken(ctx, ciba.TokenRequest{AuthReqID: id, Expect: expect})
@@ -45,11 +46,12 @@
 // proves itself with. Pings get lost, so a [NewPingPoll] asks now and then
 // without one.
 //
-//	poll, push or ping  one request, Config.Delivery
-//	pending             Poll, NewPoll or NewPingPoll
-//	ping came           Poll.AfterPing, then RequestToken
-//	push came           NotificationConfig.Pushed has the verified tokens
-//	later               Client.Refresh, Client.Revoke
+//	           poll           ping              push
+//	pending    NewPoll        NewPingPoll       nothing to do
+//	decided    RequestToken   Poll.AfterPing,   NotificationConfig.Pushed
+//	           when it is     then              has the verified tokens
+//	           due            RequestToken
+//	later      Client.Refresh, Client.Revoke
 //
 // # Who is the client, and what is asked
 //

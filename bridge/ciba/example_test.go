@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
-	"github.com/go-jose/go-jose/v4"
 )
 
 // A sign-in from beginning to end, with a provider that runs in memory and a
@@ -183,46 +181,6 @@ func ExampleTLSClientAuth() {
 	})
 	fmt.Println(err)
 	// Output: <nil>
-}
-
-// What the person is asked to approve can be said in detail, and signed so that
-// nobody on the way can change it.
-func ExampleRequestSigning() {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	op := &cibatest.Provider{
-		RequestAlgs: []string{"ES256"}, RequireSignedRequest: true,
-		ClientKeys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "2026-11"}},
-		OnRequest: func(r cibatest.Request) {
-			fmt.Println("the phone shows", r.BindingMessage, r.Params.Get("authorization_details"))
-		},
-	}
-	client, err := ciba.New(ciba.Config{
-		Issuer:         op.IssuerURL(),
-		ClientID:       cibatest.ClientID,
-		Auth:           ciba.ClientSecretBasic(cibatest.ClientSecret),
-		RequestSigning: &ciba.RequestSigning{Key: ciba.PrivateKey{Signer: key, KeyID: "2026-11"}},
-		HTTPClient:     op.Client(),
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = client.RequestAuthentication(context.Background(), ciba.AuthenticationRequest{
-		Scope:          []string{"openid"},
-		LoginHint:      "anna@example.com",
-		BindingMessage: "4K7-P2X",
-		AuthorizationDetails: []json.RawMessage{
-			json.RawMessage(`{"type":"vehicle","actions":["seat","climate"]}`),
-		},
-	})
-	fmt.Println(err)
-	// Output:
-	// the phone shows 4K7-P2X [{"type":"vehicle","actions":["seat","climate"]}]
-	// <nil>
 }
 
 // A provider without discovery is described by hand.
