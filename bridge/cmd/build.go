@@ -41,8 +41,6 @@ func (s *settings) require() error {
 		{"cert", s.cert, "PEM file with the bridge's certificate"},
 		{"key", s.key, "PEM file with its key"},
 		{"roots", s.roots, "PEM file with the roots of the broker's certificate"},
-		{"issuer", s.issuer, "issuer URL of the OpenID provider"},
-		{"client-id", s.clientID, "the bridge's name at the provider"},
 		{"db", s.db, "SQLite file, or URL of a PostgreSQL database"},
 	} {
 		if f.value == "" {
@@ -83,19 +81,11 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	if err := s.require(); err != nil {
 		return nil, err
 	}
-	p := &parts{files: &mtls.Files{CertFile: s.cert, KeyFile: s.key, Logger: log}}
-	var err error
-	if p.row, err = s.profile(); err != nil {
+	p, err := s.buildProvider(log)
+	if err != nil {
 		return nil, err
 	}
-	for _, require := range []func() error{s.client.require, s.callback.require} {
-		if err := require(); err != nil {
-			return nil, err
-		}
-	}
-	if p.config.Policy, err = s.buildPolicy(p.row); err != nil {
-		return nil, err
-	}
+	p.files = &mtls.Files{CertFile: s.cert, KeyFile: s.key, Logger: log}
 	if err := s.buildIdentity(p); err != nil {
 		return nil, err
 	}
@@ -107,9 +97,6 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 		if p.devices, err = pool("--device-roots", s.deviceRoots); err != nil {
 			return nil, err
 		}
-	}
-	if err := s.buildClient(p, log); err != nil {
-		return nil, err
 	}
 	if p.config.Asks, err = s.ask.build(p.row); err != nil {
 		return nil, err
@@ -128,6 +115,30 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	p.config.Metrics = metrics.New()
 	p.config.Logger = log
 	return p, nil
+}
+
+// buildProvider returns the parts that are about the provider alone.
+func (s *settings) buildProvider(log *slog.Logger) (*parts, error) {
+	switch {
+	case s.issuer == "":
+		return nil, usagef("--issuer is missing: issuer URL of the OpenID provider")
+	case s.clientID == "":
+		return nil, usagef("--client-id is missing: the bridge's name at the provider")
+	}
+	for _, require := range []func() error{s.client.require, s.callback.require} {
+		if err := require(); err != nil {
+			return nil, err
+		}
+	}
+	p := new(parts)
+	var err error
+	if p.row, err = s.profile(); err != nil {
+		return nil, err
+	}
+	if p.config.Policy, err = s.buildPolicy(p.row); err != nil {
+		return nil, err
+	}
+	return p, s.buildClient(p, log)
 }
 
 // buildIdentity reads the bridge's certificate and makes sure that it is one of

@@ -111,6 +111,7 @@ EXAMPLE
 
   The same in a file, tried before it is used:
     carillon-bridge check-config --config /etc/carillon/bridge.toml
+    carillon-bridge provider check --config /etc/carillon/bridge.toml
 
 SETTINGS
   Each flag can also be set in the environment, --client-id as
@@ -121,7 +122,7 @@ SETTINGS
   what has come of it. docs/bridge.md explains every one.
 
   Exit status: 0 for success, 1 for a failure, 2 for wrong usage.`,
-		Subcommands: []*ffcli.Command{c.serveCommand(), c.checkCommand(), c.versionCommand()},
+		Subcommands: []*ffcli.Command{c.serveCommand(), c.checkCommand(), c.providerCommand(), c.versionCommand()},
 		Exec: func(context.Context, []string) error {
 			if fs.NArg() > 0 {
 				return usagef("there is no command %q", fs.Arg(0))
@@ -172,8 +173,8 @@ nothing.`,
 func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
 	fs := flagSet(cmd.Name)
 	s.define(fs)
-	if cmd.Name == "check-config" {
-		fs.BoolVar(&s.json, "json", false, "print the settings as JSON")
+	if cmd.Name != "serve" {
+		fs.BoolVar(&s.json, "json", false, "print what is found as JSON")
 	}
 	fs.String("config", "", "TOML `file` with the settings that are given nowhere else")
 	run := cmd.Exec
