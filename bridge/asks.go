@@ -27,7 +27,8 @@ type Asks struct {
 // with this profile does not take. It is a [*ciba.FieldError] that names the field
 // as [ciba.AuthenticationRequest] does.
 func (a Asks) Validate(p profile.Profile) error {
-	req := ciba.AuthenticationRequest{Scope: []string{"openid"}, BindingMessage: p.Binding.New(), ACRValues: a.ACRValues}
+	req := a.Sample()
+	req.BindingMessage = p.Binding.New()
 	switch kinds := p.Hints.Kinds; {
 	case kinds == nil || slices.Contains(kinds, profile.LoginHint):
 		req.LoginHint = "anybody"
@@ -36,8 +37,15 @@ func (a Asks) Validate(p profile.Profile) error {
 	default:
 		req.LoginHintToken = "anybody"
 	}
-	a.add(&req, sampleAttempt(0))
 	return req.Validate(p)
+}
+
+// Sample returns a request such as sign-ins make, for no scope and nobody: for
+// trying a provider, or whether it could be asked at all.
+func (a Asks) Sample() ciba.AuthenticationRequest {
+	req := ciba.AuthenticationRequest{Scope: []string{"openid"}, ACRValues: a.ACRValues}
+	a.add(&req, sampleAttempt(0))
+	return req
 }
 
 // add completes the request of an attempt.

@@ -98,9 +98,6 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 			return nil, err
 		}
 	}
-	if p.config.Asks, err = s.ask.build(p.row); err != nil {
-		return nil, err
-	}
 	if p.callback, err = s.callback.build(log); err != nil {
 		return nil, err
 	}
@@ -136,6 +133,9 @@ func (s *settings) buildProvider(log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	if p.config.Policy, err = s.buildPolicy(p.row); err != nil {
+		return nil, err
+	}
+	if p.config.Asks, err = s.ask.build(p.row); err != nil {
 		return nil, err
 	}
 	return p, s.buildClient(p, log)

@@ -75,13 +75,9 @@ func (s *settings) checkProvider(ctx context.Context, ring string, out, logTo io
 	if err != nil {
 		return err
 	}
-	cfg := inspect.Config{
-		Client:     p.client,
-		HTTPClient: inspecting(p.clientConfig),
-		Scope:      scopesOf(p.config.Policy),
-		Expiry:     p.config.Policy.DefaultExpiry,
-		Ring:       ring,
-	}
+	cfg := inspect.Config{Client: p.client, HTTPClient: inspecting(p.clientConfig), Request: p.config.Asks.Sample(), Ring: ring}
+	cfg.Request.Scope = append(cfg.Request.Scope, scopesOf(p.config.Policy)...)
+	cfg.Request.RequestedExpiry = p.config.Policy.DefaultExpiry
 	if s.callback.notifies() {
 		cfg.NotificationToken = strangersToken
 	}

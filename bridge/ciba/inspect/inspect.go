@@ -13,7 +13,6 @@ package inspect
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
@@ -26,12 +25,11 @@ type Config struct {
 	// HTTPClient reaches the provider as Client does. It is used for one request of
 	// its own, whose TLS and Date are looked at. Required.
 	HTTPClient *http.Client
-	// Scope is what sign-ins will ask for besides openid; nil for nothing.
-	Scope []string
+	// Request is what sign-ins will ask for. Its hint, its binding message and its
+	// notification token are left to the checks. Its Scope must have openid.
+	Request ciba.AuthenticationRequest
 	// NotificationToken mints what ping and push requests carry; nil in poll mode.
 	NotificationToken func() (string, error)
-	// Expiry is the longest that sign-ins will ask for; 0 if they do not ask.
-	Expiry time.Duration
 	// Ring is the login_hint of a person whose phone shall ring, so that the whole
 	// sign-in is tried; "" rings nobody.
 	Ring string

@@ -71,7 +71,7 @@ func misfits() []misfit {
 		{"signed requests are not read", nil, sign, nil, inspect.Algorithms, inspect.Failed, "signed with ES256, and the provider reads none", "sign-requests"},
 		{"other mode", metadata("backchannel_token_delivery_modes_supported", []string{"ping"}), nil, nil, inspect.Delivery, inspect.Failed, "the mode is poll, and the provider has ping", "delivery"},
 		{"other authentication", metadata("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), nil, nil, inspect.Authentication, inspect.Warning, "client_secret_basic", "token_endpoint_auth_method"},
-		{"no such scope", metadata("scopes_supported", []string{"openid"}), nil, func(c *inspect.Config) { c.Scope = []string{"seat"} }, inspect.Scope, inspect.Warning, "seat", "scopes"},
+		{"no such scope", metadata("scopes_supported", []string{"openid"}), nil, func(c *inspect.Config) { c.Request.Scope = append(c.Request.Scope, "seat") }, inspect.Scope, inspect.Warning, "seat", "scopes"},
 		{"wrong secret", nil, func(c *ciba.Config) { c.Auth = ciba.ClientSecretBasic("wrong") }, nil, inspect.Client, inspect.Failed, "does not accept the client", "secret"},
 		{"not this grant type", refused(400, "unauthorized_client"), nil, nil, inspect.Client, inspect.Failed, "does not let it use CIBA", "grant type"},
 		{"at a provider that is known", refused(400, "unsupported_grant_type"), func(c *ciba.Config) { c.Profile, _ = profile.Named("keycloak") }, nil, inspect.Client, inspect.Failed, "does not let it use CIBA", "OIDC CIBA Grant"},
@@ -121,7 +121,7 @@ func run(t *testing.T, op *cibatest.Provider, client func(*ciba.Config), edit fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := inspect.Config{Client: c, HTTPClient: op.Client()}
+	in := inspect.Config{Client: c, HTTPClient: op.Client(), Request: ciba.AuthenticationRequest{Scope: []string{"openid"}}}
 	if edit != nil {
 		edit(&in)
 	}
@@ -183,7 +183,7 @@ func TestRing(t *testing.T) {
 			op.AutoApprove = 7 * time.Second
 			op.EditIDToken = func(d *cibatest.Draft) { d.Claims["name"] = "Anna"; d.Claims["auth_time"] = time.Now().Unix() }
 		})
-		findings := run(t, op, nil, func(c *inspect.Config) { c.Ring, c.Scope = "anna@example.com", []string{"seat"} })
+		findings := run(t, op, nil, func(c *inspect.Config) { c.Ring, c.Request.Scope = "anna@example.com", []string{"openid", "seat"} })
 		last := findings[len(findings)-1]
 		if last.Check != inspect.SignIn || last.Status != inspect.OK || !strings.Contains(last.Found, "approved after 10s") {
 			t.Errorf("the last finding is %+v", last)

@@ -90,7 +90,7 @@ func (in *inspection) authentication() {
 
 func (in *inspection) scope() {
 	known := in.metadata.Scopes
-	missing := slices.DeleteFunc(append([]string{"openid"}, in.cfg.Scope...), func(s string) bool { return slices.Contains(known, s) })
+	missing := slices.DeleteFunc(slices.Clone(in.cfg.Request.Scope), func(s string) bool { return slices.Contains(known, s) })
 	switch {
 	case known == nil:
 		in.ok(Scope, "the provider does not say which scopes it has")

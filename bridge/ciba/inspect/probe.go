@@ -57,12 +57,8 @@ func (in *inspection) probeRequest(ctx context.Context) {
 
 // request is an authentication request as sign-ins make it.
 func (in *inspection) request(hint string) (ciba.AuthenticationRequest, error) {
-	req := ciba.AuthenticationRequest{
-		Scope:           append([]string{"openid"}, in.cfg.Scope...),
-		LoginHint:       hint,
-		BindingMessage:  in.row.Binding.New(),
-		RequestedExpiry: in.cfg.Expiry,
-	}
+	req := in.cfg.Request
+	req.LoginHint, req.BindingMessage = hint, in.row.Binding.New()
 	if in.cfg.NotificationToken == nil {
 		return req, nil
 	}
