@@ -59,7 +59,7 @@ func (s *settings) check(out io.Writer) error {
 		{"issuer", s.issuer},
 		{"provider profile", p.row.Name},
 		{"client", s.clientID},
-		{"pushes in all", pace(p.config.Policy.PerProvider)},
+		{"pushes in all", pace(p.config.Policy.PerProvider) + shared(p.row)},
 		{"pushes to a person", pace(p.config.Policy.PerPerson)},
 		{"longest expiry", p.config.Policy.MaxExpiry.String() + channel(p.row, p.config.Policy.MaxExpiry)},
 		{"open sign-ins", strconv.Itoa(p.config.Limits.Open)},

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"slices"
@@ -55,8 +56,11 @@ func (s *settings) fit(p *policy.Policy, row profile.Profile) {
 	if n := row.Limits.PerPerson; n > 0 && !s.given("person-burst", "person-every") {
 		p.PerPerson = p.PerPerson.Within(n)
 	}
-	if push := row.Expiry.Push; push > 0 && !s.given("max-expiry") {
-		p.MaxExpiry = min(p.MaxExpiry, push)
+	if longest := cmp.Or(row.Expiry.Push, row.Expiry.Longest); longest > 0 && !s.given("max-expiry") {
+		p.MaxExpiry = min(p.MaxExpiry, longest)
+	}
+	if !s.given("expiry") {
+		p.DefaultExpiry = min(p.DefaultExpiry, p.MaxExpiry)
 	}
 }
 
@@ -76,6 +80,14 @@ func pace(r policy.Rate) string {
 		return "no limit"
 	}
 	return fmt.Sprintf("%d at once, then one each %v", r.Burst, r.Every)
+}
+
+// shared says that others count as well.
+func shared(row profile.Profile) string {
+	if !row.Limits.Shared {
+		return ""
+	}
+	return fmt.Sprintf(" (%v counts %d a minute, and all clients of the tenant)", row, row.Limits.PerMinute)
 }
 
 // channel says what else an expiry decides.

@@ -35,11 +35,11 @@ func TestProfileDefaults(t *testing.T) {
 			"longest expiry": "5m0s", "open sign-ins": "1000000",
 		}},
 		{[]string{`provider-profile = "auth0"`}, map[string]string{
-			"provider profile": "auth0", "pushes in all": "100 at once, then one each 150ms", "pushes to a person": "4 at once, then one each 1m0s",
+			"provider profile": "auth0", "pushes in all": "100 at once, then one each 150ms (Auth0 counts 500 a minute, and all clients of the tenant)", "pushes to a person": "4 at once, then one each 1m0s",
 			"longest expiry": "5m0s", "open sign-ins": "5000",
 		}},
 		{[]string{`provider-profile = "auth0"`, `provider-burst = 7`, `provider-every = "1s"`, `person-burst = 5`, `max-open = 1000000`, `max-expiry = "18h"`}, map[string]string{
-			"pushes in all": "7 at once, then one each 1s", "pushes to a person": "5 at once, then one each 1m0s",
+			"pushes in all": "7 at once, then one each 1s (Auth0 counts 500 a minute, and all clients of the tenant)", "pushes to a person": "5 at once, then one each 1m0s",
 			"longest expiry": "18h0m0s (beyond 5m0s Auth0 sends an e-mail instead of a push)", "open sign-ins": "1000000",
 		}},
 		{[]string{`provider-profile = "keycloak"`}, map[string]string{"provider profile": "keycloak", "pushes in all": "no limit"}},
