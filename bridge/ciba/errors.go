@@ -48,7 +48,9 @@ var (
 	// ErrSlowDown: asked too often; five more seconds between requests from now
 	// on. Such an error is also ErrPending.
 	ErrSlowDown = errors.New("ciba: slow down")
-	// ErrDenied: the person, or a policy of the provider, said no.
+	// ErrDenied: the person, or a policy of the provider, said no. Where a provider
+	// says the same of a request that nobody decided in time (see Config.Profile), an
+	// error of RequestToken is ErrExpired as well; Poll.After and Wait tell which.
 	ErrDenied = errors.New("ciba: access denied")
 	// ErrTransactionFailed: the provider could not see the authentication through,
 	// for a reason that is neither a no nor the time.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 )
 
 // A sign-in from beginning to end, with a provider that runs in memory and a
@@ -81,6 +82,38 @@ func ExamplePoll() {
 	// sent at 10s -> pending
 	// sent at 20s -> pending
 	// sent at 50.001s -> granted
+}
+
+// What the provider does that no metadata tells is in its profile: here, what a
+// login hint looks like and which names it has for what went wrong.
+func ExampleConfig_profile() {
+	auth0, err := profile.Named("auth0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	op := &cibatest.Provider{Like: auth0, OnRequest: func(r cibatest.Request) { fmt.Println("it is sent", r.Hint) }}
+	client, err := ciba.New(ciba.Config{
+		Issuer:     op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       ciba.ClientSecretPost(cibatest.ClientSecret),
+		Profile:    auth0,
+		HTTPClient: op.Client(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	req := ciba.AuthenticationRequest{Scope: []string{"openid"}, LoginHint: "auth0|5f7c"}
+	_, err = client.RequestAuthentication(context.Background(), req)
+	fmt.Println(err)
+	req.BindingMessage = client.Profile().Binding.New()
+	_, err = client.RequestAuthentication(context.Background(), req)
+	fmt.Println(err)
+	// Output:
+	// ciba: BindingMessage: is missing at Auth0
+	// it is sent {"format":"iss_sub","iss":"https://op.test/","sub":"auth0|5f7c"}
+	// <nil>
 }
 
 // Errors are told apart by class, and details are there for those who want them.
