@@ -25,16 +25,16 @@ func ParseMetadata(body []byte) (*Metadata, error) {
 	return m, m.validate(false)
 }
 
-func ParseKeys(body []byte) (n int, err error) {
+func ParseKeys(body []byte) ([]jose.JSONWebKey, error) {
 	o, err := jsonAnswer(200, body).object()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	s, err := parseKeys(o)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return len(s.keys), nil
+	return s.keys, nil
 }
 
 func ParseAcknowledgement(body []byte) (Acknowledgement, error) {
@@ -65,13 +65,13 @@ func ParseClaims(payload []byte) (*IDToken, error) {
 	return t, err
 }
 
-func ParseHeader(raw string) (alg string, err error) {
+func ParseHeader(raw string) (alg, kid string, err error) {
 	jws, err := parseCompact(raw)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	h, err := parseHeader(jws.header, asymmetricAlgs)
-	return string(h.alg), err
+	return string(h.alg), h.kid, err
 }
 
 func jsonAnswer(status int, body []byte) *answer {
