@@ -77,7 +77,7 @@ func TestTables(t *testing.T) {
 		}
 	}
 	code, _, stderr := w.main("serve", "--config", w.write("other.toml", fmt.Sprintf("[provider]\nprofile = %q", "auth-zero")),
-		"--broker", w.broker, "--cert", w.path("bridge.crt"), "--key", w.path("bridge.key"), "--roots", w.path("roots.pem"), "--issuer", w.op.Issuer, "--client-id", "c")
+		"--broker", w.broker, "--cert", w.path("bridge.crt"), "--key", w.path("bridge.key"), "--roots", w.path("roots.pem"), "--issuer", w.op.Issuer, "--client-id", "c", "--client-secret-file", w.path("secret"))
 	if code != 2 || !contains(stderr, "--provider-profile", `"auth-zero"`, `"okta"`) {
 		t.Errorf("an unknown profile in a file: exit status %d: %s", code, stderr)
 	}
