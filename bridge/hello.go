@@ -121,6 +121,6 @@ func (b *Bridge) refreshGreeting(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking for other bridges: %w", err)
 	}
-	b.greeting.set(signer, b.cfg.SealKeys[0].Public(), leaves)
+	b.greeting.set(signer, b.sealing.Load().first, leaves)
 	return nil
 }

@@ -118,6 +118,7 @@ func (b *Bridge) keepHouse(ctx context.Context) error {
 	for {
 		select {
 		case <-time.After(housekeeping):
+		case <-b.wakeHouse:
 		case <-ctx.Done():
 			return nil
 		}

@@ -31,7 +31,7 @@ func (b *Bridge) openPrivate(d schemas.DeviceID, m *schemas.SignIn) (schemas.Pri
 			return schemas.Private{}, malformed(err)
 		}
 		var ok bool
-		if key, ok = b.sealKeys[kid]; !ok { // a hello puts that right
+		if key, ok = b.sealing.Load().keys[kid]; !ok { // a hello puts that right
 			return schemas.Private{}, &policy.Refusal{Code: schemas.UnknownKey}
 		}
 	}

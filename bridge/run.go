@@ -15,16 +15,15 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
-	"github.com/carillon-iot/carillon/schemas"
 )
 
 // A Bridge serves the devices of one broker with one provider. Several may share
 // a store.
 type Bridge struct {
-	cfg      Config
-	limits   Limits
-	log      *slog.Logger
-	sealKeys map[schemas.KeyID]*schemas.SealKey // immutable
+	cfg     Config
+	limits  Limits
+	log     *slog.Logger
+	sealing atomic.Pointer[sealing]
 
 	senders  *senders
 	greeting greeting
@@ -39,6 +38,7 @@ type Bridge struct {
 	polls       chan struct{} // a token for each poll; only the poll loop adds
 	wakePolls   bell
 	wakeAnswers bell
+	wakeHouse   bell
 
 	work     context.Context // of calls and polls: outlives Run's ctx by drainTime; set by Run
 	stopWork context.CancelFunc
@@ -73,7 +73,6 @@ func New(cfg Config) (*Bridge, error) {
 		cfg:         cfg,
 		limits:      limits,
 		log:         cfg.Logger,
-		sealKeys:    make(map[schemas.KeyID]*schemas.SealKey),
 		senders:     newSenders(cfg),
 		pace:        newGate(messageRate),
 		knocks:      newGate(knockRate),
@@ -81,13 +80,12 @@ func New(cfg Config) (*Bridge, error) {
 		polls:       make(chan struct{}, limits.Polls),
 		wakePolls:   newBell(),
 		wakeAnswers: newBell(),
+		wakeHouse:   newBell(),
 	}
 	if b.tokens, err = notificationTokens(cfg); err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	for _, k := range cfg.SealKeys {
-		b.sealKeys[k.Public().ID()] = k
-	}
+	b.sealing.Store(newSealing(cfg.SealKeys))
 	b.intake = newLanes(b.receive)
 	b.outbox = newLanes(b.publish)
 	b.watch()

@@ -29,6 +29,7 @@ type parts struct {
 	devices      *x509.CertPool
 	client       *ciba.Client
 	clientConfig ciba.Config // that client was made of
+	auth         *clientAuth // of clientConfig
 	callback     *callback
 	row          profile.Profile // of the provider
 	config       bridge.Config   // without Store, SealKeys, Revoked and Publisher
@@ -192,6 +193,8 @@ func (s *settings) buildClient(p *parts, log *slog.Logger) error {
 	if err := s.client.credentials(&p.clientConfig, log); err != nil {
 		return err
 	}
+	p.auth = newClientAuth(p.clientConfig.Auth)
+	p.clientConfig.Auth = p.auth
 	var err error
 	p.client, err = ciba.New(p.clientConfig)
 	return flagged(err)

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 
 	"github.com/peterbourgon/ff/v3"
@@ -40,7 +41,10 @@ func usagef(format string, args ...any) error {
 // success, 1 for failure, 2 for wrong usage. It returns when ctx is done, after
 // finishing what is on its way.
 func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	c := &command{stdout: stdout, stderr: stderr, environ: environ}
+	return (&command{stdout: stdout, stderr: stderr, environ: environ}).main(ctx, args)
+}
+
+func (c *command) main(ctx context.Context, args []string) int {
 	root := c.root()
 	err := root.Parse(args)
 	var none ffcli.NoExecError
@@ -60,13 +64,13 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	case err == nil:
 		return exitOK
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(stdout, c.usage)
+		fmt.Fprintln(c.stdout, c.usage)
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "carillon-bridge: %v\nSee carillon-bridge --help, or --help after a command.\n", err)
+		fmt.Fprintf(c.stderr, "carillon-bridge: %v\nSee carillon-bridge --help, or --help after a command.\n", err)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "carillon-bridge: %v\n", err)
+		fmt.Fprintf(c.stderr, "carillon-bridge: %v\n", err)
 		return exitFailure
 	}
 }
@@ -75,7 +79,8 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 type command struct {
 	stdout, stderr io.Writer
 	environ        []string
-	usage          string // what package flag would have printed: for --help to standard output, for mistakes not at all
+	reload         <-chan os.Signal // each has serve read files again; nil for none
+	usage          string           // what package flag would have printed: for --help to standard output, for mistakes not at all
 }
 
 // flagSet returns flags that print nothing by themselves.
@@ -138,7 +143,8 @@ func (c *command) serveCommand() *ffcli.Command {
 		Name:      "serve",
 		ShortHelp: "serve the devices of one broker with one provider",
 		LongHelp: `Runs until it is interrupted (SIGINT, SIGTERM), then finishes what is on its way
-within ten seconds; a second signal ends it at once.
+within ten seconds; a second signal ends it at once. SIGHUP has it read the client's
+secret or key and --seal-key again; certificates are read whenever they change.
 It may be killed at any time: what matters is in --db, and the next start goes on
 with it. One process at a time uses a database file; a PostgreSQL database serves
 any number, which share the work.
@@ -148,7 +154,7 @@ Key files that do not exist are made, with mode 0600.`,
 			if len(args) > 0 {
 				return usagef("serve takes no arguments, found %q", args[0])
 			}
-			return s.serve(ctx, c.stderr)
+			return s.serve(ctx, c.stderr, c.reload)
 		},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,8 +31,9 @@ func (s *settings) logger(to io.Writer) (*slog.Logger, error) {
 	return nil, usagef("--log-format is %q, want text or json", s.logFormat)
 }
 
-// serve runs a bridge until ctx is done.
-func (s *settings) serve(ctx context.Context, logTo io.Writer) error {
+// serve runs a bridge until ctx is done. Each value of reload has it read files
+// again.
+func (s *settings) serve(ctx context.Context, logTo io.Writer, reload <-chan os.Signal) error {
 	log, err := s.logger(logTo)
 	if err != nil {
 		return err
@@ -56,11 +58,11 @@ func (s *settings) serve(ctx context.Context, logTo io.Writer) error {
 		return fmt.Errorf("--db: %w", err)
 	}
 	defer p.config.Store.Close()
-	return s.run(ctx, p, db, log)
+	return s.run(ctx, p, db, reload, log)
 }
 
 // run connects the parts and works with them.
-func (s *settings) run(ctx context.Context, p *parts, db store.Database, log *slog.Logger) error {
+func (s *settings) run(ctx context.Context, p *parts, db store.Database, reload <-chan os.Signal, log *slog.Logger) error {
 	renewer, revoked, err := s.newAuthority(p, log)
 	if err != nil {
 		return err
@@ -111,6 +113,10 @@ func (s *settings) run(ctx context.Context, p *parts, db store.Database, log *sl
 		return nil
 	})
 	g.Go(func() error { return serveOps(lasting) })
+	g.Go(func() error {
+		s.reloads(ctx, reload, p, b, log)
+		return nil
+	})
 	log.Info("carillon-bridge is running", "identity", p.self.String(), "broker", s.broker, "issuer", s.issuer, "db", db.String())
 	err = g.Wait()
 	log.Info("carillon-bridge has stopped")
