@@ -99,6 +99,5 @@ func (p *Provider) admit(ctx context.Context, as *goidc.AuthnSession, _ *goidc.C
 	}
 	as.Subject = person.Subject
 	as.Store[storeRequest] = p.requestOf(as, c.purpose)
-	as.Store[storeInterval] = p.cfg.Interval
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 // Keys of what travels in the Store of a session and then of its grant.
 const (
 	storeRequest   = "request"    // Request, until the decision
-	storeInterval  = "interval"   // time.Duration, until the decision
 	storeRequestID = "request_id" // string, from the approval on
 	storeAMR       = "amr"        // []string
 	storeACR       = "acr"        // string

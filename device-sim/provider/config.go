@@ -62,6 +62,11 @@ type Config struct {
 	// it a request gets 503 temporarily_unavailable. Zero means 100,000.
 	MaxPending int
 
+	// Journal keeps requests and grants, so that a provider that is made from it
+	// again, with the same key, clients and people, goes on where a killed one
+	// was. It is the caller's to close, and one provider's at a time. Nil keeps
+	// them in memory only.
+	Journal *Journal
 	// HTTPClient sends pings and pushes. It must not follow redirects. Nil
 	// means a client of our own with a timeout of 10 s.
 	HTTPClient *http.Client

@@ -24,12 +24,12 @@ const (
 
 // Event is one thing that happened, for whoever watches the provider.
 type Event struct {
-	Time      time.Time
-	Kind      EventKind
-	RequestID string        // as Request.ID
-	ClientID  string        // the client concerned
-	Subject   string        // the person concerned
-	Interval  time.Duration // SlowDown: the interval from now on
+	Time      time.Time     `json:"time"`
+	Kind      EventKind     `json:"kind,omitempty"`
+	RequestID string        `json:"request_id,omitempty"` // as Request.ID
+	ClientID  string        `json:"client_id,omitempty"`  // the client concerned
+	Subject   string        `json:"subject,omitempty"`    // the person concerned
+	Interval  time.Duration `json:"interval,omitempty"`   // SlowDown: the interval from now on, in nanoseconds
 }
 
 // logError is told every refusal that go-oidc writes.

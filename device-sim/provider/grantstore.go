@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ const maxGrants = 1 << 20
 // grant is revoked (RFC 9700 section 4.14.2).
 type grantStore struct {
 	accessLifetime time.Duration
-	observe        func(Event) // never called under mu
+	observe        func(Event)        // never called under mu
+	journal        func(record) error // called under mu, before the change
 
 	mu          sync.Mutex
 	byID        map[string]*goidc.Grant // stored grants never leave; copies do
@@ -43,8 +45,8 @@ type spentToken struct {
 
 func newGrantStore(accessLifetime time.Duration) *grantStore {
 	return &grantStore{
-		accessLifetime: accessLifetime,
-		byID:           map[string]*goidc.Grant{}, byAuthReqID: map[string]string{},
+		accessLifetime: accessLifetime, journal: func(record) error { return nil },
+		byID: map[string]*goidc.Grant{}, byAuthReqID: map[string]string{},
 		byRefresh: map[string]string{}, spent: map[string]spentToken{},
 	}
 }
@@ -72,25 +74,20 @@ func (s *grantStore) save(g *goidc.Grant) (Event, error) {
 	now := time.Now()
 	s.sweep(now)
 	old, ok := s.byID[g.ID]
+	var done Event
+	if g.AuthReqIDConsumedAt != 0 && (!ok || old.AuthReqIDConsumedAt == 0) {
+		done = event(Redeemed, g)
+	}
 	switch {
 	case !ok:
-		if err := s.insert(g); err != nil {
-			return Event{}, err
-		}
-		old = &goidc.Grant{}
-	case version(g) == version(old):
-		s.put(g, old)
-	case g.RevokedAt != 0:
-		s.revoke(old, now)
-		return Event{}, nil
-	default:
-		s.revoke(old, now)
-		return event(Replayed, old), errSpent
+		return done, s.insert(g)
+	case version(g) != version(old) && g.RevokedAt != 0:
+		return Event{}, s.revoke(old, now, Event{})
+	case version(g) != version(old):
+		replayed := event(Replayed, old)
+		return replayed, cmp.Or(s.revoke(old, now, replayed), error(errSpent))
 	}
-	if old.AuthReqIDConsumedAt == 0 && g.AuthReqIDConsumedAt != 0 {
-		return event(Redeemed, g), nil
-	}
-	return Event{}, nil
+	return done, s.put(g, old, done)
 }
 
 // insert adds a new grant. There is one per auth_req_id.
@@ -101,17 +98,28 @@ func (s *grantStore) insert(g *goidc.Grant) error {
 	if len(s.byID) >= maxGrants {
 		return fmt.Errorf("%d grants are stored, no more are allowed", maxGrants)
 	}
+	if err := s.put(g, &goidc.Grant{}, event(Approved, g)); err != nil {
+		return err
+	}
 	s.byAuthReqID[g.AuthReqID] = g.ID
-	s.put(g, &goidc.Grant{})
 	return nil
 }
 
 // put stores a copy of g as the next version and tells g so.
-func (s *grantStore) put(g, old *goidc.Grant) {
+func (s *grantStore) put(g, old *goidc.Grant, e Event) error {
 	if g.Store == nil {
 		g.Store = map[string]any{}
 	}
 	g.Store[storeVersion] = version(old) + 1
+	if err := s.journal(record{Event: e, Grant: g}); err != nil {
+		return err
+	}
+	s.index(copyGrant(g), old)
+	return nil
+}
+
+// index makes g the stored grant in the place of old.
+func (s *grantStore) index(g, old *goidc.Grant) {
 	if old.RefreshToken != "" && old.RefreshToken != g.RefreshToken {
 		delete(s.byRefresh, old.RefreshToken)
 		s.spent[old.RefreshToken] = spentToken{g.ID, time.Unix(int64(old.RefreshTokenExpiresAt), 0)}
@@ -119,14 +127,18 @@ func (s *grantStore) put(g, old *goidc.Grant) {
 	if g.RefreshToken != "" {
 		s.byRefresh[g.RefreshToken] = g.ID
 	}
-	s.byID[g.ID] = copyGrant(g)
+	s.byID[g.ID] = g
 }
 
-func (s *grantStore) revoke(g *goidc.Grant, now time.Time) {
-	if g.RevokedAt == 0 {
-		g.RevokedAt = int(now.Unix())
-		g.Store[storeVersion] = version(g) + 1
+// revoke makes a stored grant worthless. What cannot be written is revoked all
+// the same.
+func (s *grantStore) revoke(g *goidc.Grant, now time.Time, why Event) error {
+	if g.RevokedAt != 0 {
+		return nil
 	}
+	g.RevokedAt = int(now.Unix())
+	g.Store[storeVersion] = version(g) + 1
+	return s.journal(record{Event: why, Grant: g})
 }
 
 // Grant is go-oidc's read by id.
@@ -149,8 +161,8 @@ func (s *grantStore) byToken(token string) (*goidc.Grant, Event, error) {
 	defer s.mu.Unlock()
 	if spent, ok := s.spent[token]; ok {
 		if g, ok := s.byID[spent.grant]; ok {
-			s.revoke(g, time.Now())
-			return nil, event(Replayed, g), fmt.Errorf("rotated refresh token: %w", goidc.ErrNotFound)
+			replayed := event(Replayed, g)
+			return nil, replayed, cmp.Or(s.revoke(g, time.Now(), replayed), fmt.Errorf("rotated refresh token: %w", goidc.ErrNotFound))
 		}
 	}
 	g, err := s.read(s.byRefresh[token])
@@ -180,8 +192,8 @@ func (s *grantStore) toRedeem(c *call, authReqID string) (*goidc.Grant, Event, e
 	case c.push:
 		return nil, Event{}, errPush
 	case g.AuthReqIDConsumedAt != 0:
-		s.revoke(s.byID[g.ID], now)
-		return nil, event(Replayed, g), errSpent
+		replayed := event(Replayed, g)
+		return nil, replayed, cmp.Or(s.revoke(s.byID[g.ID], now, replayed), error(errSpent))
 	case !now.Before(time.Unix(int64(g.AuthReqIDExpiresAt), 0)):
 		return nil, Event{}, goidc.NewError(goidc.ErrorCodeExpiredToken, "the auth_req_id has expired")
 	}

@@ -33,6 +33,11 @@
 // token is dead, the access token lives until it expires, because a resource
 // server checks it offline. A client must never repeat a token request that
 // may have succeeded. Refresh tokens rotate under the same rule.
+//
+// # What outlives it
+//
+// Nothing, unless it has a [Journal]. With one, a provider may be killed at any
+// moment: what it had answered holds, and phones go on with what is undecided.
 package provider
 
 import (
@@ -97,11 +102,17 @@ func assemble(cfg Config, wrap func(stores) stores) (*Provider, error) {
 	}
 	p := &Provider{
 		cfg: cfg, key: key, people: people, clients: clients,
-		requests: newRequestStore(cfg.MaxPending, people),
+		requests: newRequestStore(cfg.MaxPending, cfg.Interval, people),
 		grants:   newGrantStore(cfg.AccessTokenLifetime),
 		replays:  newReplayMemory(),
 	}
 	p.requests.observe, p.grants.observe = p.observe, p.observe
+	if cfg.Journal != nil {
+		if err := p.restore(cfg.Journal); err != nil {
+			return nil, err
+		}
+		p.requests.journal, p.grants.journal = cfg.Journal.write, cfg.Journal.write
+	}
 	seams := wrap(stores{grants: p.grants, ciba: cibaStore{p.requests, p.grants}})
 	if p.op, err = op.New(p.base(seams), p.options(seams)...); err != nil {
 		return nil, fmt.Errorf("assembling the provider: %w", err)

@@ -113,7 +113,9 @@ func (p *Provider) Approve(ctx context.Context, id string, a Approval) error {
 	if err != nil {
 		return fmt.Errorf("approving request %q: %w", id, err)
 	}
-	p.fill(as, a)
+	if err := p.fill(as, a); err != nil {
+		return fmt.Errorf("approving request %q: %w", id, err)
+	}
 	err = p.op.GrantCIBARequest(ctx, as.AuthReqID)
 	if !p.grants.exists(as.AuthReqID) { // go-oidc says nil when it finds the request expired
 		return fmt.Errorf("approving request %q: %w", id, cmp.Or(err, ErrLapsed))
@@ -137,6 +139,9 @@ func (p *Provider) Deny(ctx context.Context, id string) error {
 		return fmt.Errorf("denying request %q: %w", id, err)
 	}
 	err = p.op.DenyCIBARequest(ctx, as.AuthReqID, goidc.NewError(goidc.ErrorCodeAccessDenied, "the person denied the request"))
+	if !p.requests.denied(id) {
+		return fmt.Errorf("denying request %q: %w", id, err)
+	}
 	p.observe(Event{Kind: Denied, RequestID: id, ClientID: as.ClientID, Subject: as.Subject})
 	if err != nil {
 		p.logNotification(id, err)
@@ -150,7 +155,7 @@ func (p *Provider) logNotification(id string, err error) {
 
 // fill turns an approval into what go-oidc grants. The parameters of the
 // request are dropped as far as nobody needs them any more.
-func (p *Provider) fill(as *goidc.AuthnSession, a Approval) {
+func (p *Provider) fill(as *goidc.AuthnSession, a Approval) error {
 	as.GrantedScopes = grantedScopes(as.Scopes, a.Scopes)
 	as.GrantedResources = goidc.Resources{p.cfg.Resource}
 	as.Username = p.people.bySubject[as.Subject].Name
@@ -165,7 +170,7 @@ func (p *Provider) fill(as *goidc.AuthnSession, a Approval) {
 		storeACR:       p.acr(as.ACRValues),
 	}
 	as.AuthorizationParameters = goidc.AuthorizationParameters{ClientNotificationToken: as.ClientNotificationToken}
-	p.requests.update(as)
+	return p.requests.update(as)
 }
 
 // acr picks the first requested class; go-oidc has refused those we do not know.

@@ -22,9 +22,10 @@ const sweepEvery = 10 * time.Second
 // requestStore holds the sign-in requests: go-oidc's sessions, what the phones
 // see of them, and how fast they are polled.
 type requestStore struct {
-	max     int         // undecided requests
-	people  directory   // read only
-	observe func(Event) // never called under mu
+	max      int                // undecided requests
+	interval time.Duration      // of a new request
+	observe  func(Event)        // never called under mu
+	journal  func(record) error // called under mu, before the change
 
 	mu          sync.Mutex
 	byID        map[string]*entry
@@ -46,9 +47,9 @@ type entry struct {
 	polled   time.Time           // last poll; zero before the first
 }
 
-func newRequestStore(maxPending int, people directory) *requestStore {
+func newRequestStore(maxPending int, interval time.Duration, people directory) *requestStore {
 	s := &requestStore{
-		max: maxPending, people: people,
+		max: maxPending, interval: interval, journal: func(record) error { return nil },
 		byID: map[string]*entry{}, byAuthReqID: map[string]*entry{}, inboxes: map[string]*inbox{},
 	}
 	for subject := range people.bySubject {
@@ -60,42 +61,84 @@ func newRequestStore(maxPending int, people directory) *requestStore {
 // SaveSession is go-oidc's write. The first write of a session makes the
 // request visible to the phone.
 func (s *requestStore) SaveSession(_ context.Context, as *goidc.AuthnSession) error {
-	if s.save(as) {
+	fresh, err := s.save(as)
+	if fresh {
 		s.observe(Event{Kind: Rang, RequestID: as.ID, ClientID: as.ClientID, Subject: as.Subject})
 	}
-	return nil
+	return err
 }
 
 // save reports whether the session was new.
-func (s *requestStore) save(as *goidc.AuthnSession) bool {
+func (s *requestStore) save(as *goidc.AuthnSession) (fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	s.sweep(now)
-	if e, ok := s.byID[as.ID]; ok {
-		e.session = copySession(as)
-		if as.Status == goidc.StatusSuccess {
-			e.session = nil
-			delete(s.byAuthReqID, as.AuthReqID)
+	s.sweep(time.Now())
+	e, known := s.byID[as.ID]
+	if !known {
+		r := as.Store[storeRequest].(Request)
+		r.ExpiresAt = time.Unix(int64(as.ExpiresAt), 0)
+		if err := s.journal(recordOf(as, Rang, &r)); err != nil {
+			return false, err
 		}
-		return false
+		s.insert(copySession(as), r)
+		return true, nil
 	}
+	if as.Status == goidc.StatusFailure { // of an approval, the grant is what is kept
+		if err := s.journal(recordOf(as, Denied, nil)); err != nil {
+			return false, err
+		}
+	}
+	e.session = copySession(as)
+	if as.Status == goidc.StatusSuccess {
+		s.release(e)
+	}
+	return false, nil
+}
+
+// insert adds a request, and tells the phone.
+func (s *requestStore) insert(as *goidc.AuthnSession, r Request) *entry {
 	box := s.inboxes[as.Subject]
 	s.seq++
-	e := &entry{seq: s.seq, session: copySession(as), request: as.Store[storeRequest].(Request)}
-	e.interval = as.Store[storeInterval].(time.Duration)
-	e.request.ExpiresAt = time.Unix(int64(as.ExpiresAt), 0)
+	e := &entry{seq: s.seq, session: as, request: r, interval: s.interval}
 	s.byID[as.ID], s.byAuthReqID[as.AuthReqID] = e, e
 	s.pending++
 	box.entries = append(box.entries, e)
 	box.rings++
 	close(box.changed)
 	box.changed = make(chan struct{})
-	return true
+	return e
+}
+
+// release lets go of a session that a grant has taken over.
+func (s *requestStore) release(e *entry) {
+	if e.session != nil {
+		delete(s.byAuthReqID, e.session.AuthReqID)
+		e.session = nil
+	}
+}
+
+// decide makes a request one that is no longer open.
+func (s *requestStore) decide(e *entry) {
+	if !e.claimed {
+		e.claimed = true
+		s.pending--
+		close(e.request.decided)
+	}
+}
+
+// denied reports whether a denial has been stored.
+func (s *requestStore) denied(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.byID[id]
+	return ok && e.session != nil && e.session.Status == goidc.StatusFailure
 }
 
 // update replaces a session in place.
-func (s *requestStore) update(as *goidc.AuthnSession) { s.save(as) }
+func (s *requestStore) update(as *goidc.AuthnSession) error {
+	_, err := s.save(as)
+	return err
+}
 
 // full reports whether another undecided request is too many.
 func (s *requestStore) full() bool {
@@ -174,9 +217,7 @@ func (s *requestStore) claim(id string, check func(asked string) error) (*goidc.
 			return nil, err
 		}
 	}
-	e.claimed = true
-	s.pending--
-	close(e.request.decided)
+	s.decide(e)
 	return copySession(e.session), nil
 }
 
