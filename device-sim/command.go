@@ -12,7 +12,7 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 	"github.com/peterbourgon/ff/v3/fftoml"
 
-	"github.com/carillon-iot/carillon/device-sim/world"
+	"github.com/carillon-iot/carillon/device-sim/program"
 )
 
 // Exit statuses.
@@ -32,7 +32,7 @@ var errSilent = errors.New("failed")
 
 // run is the program: it returns the exit status.
 func run(ctx context.Context, args []string, std stdio) int {
-	if code, ok := world.BridgeChild(ctx, args, std.out, std.err); ok {
+	if code, ok := program.All().Child(ctx, args, std.out, std.err); ok {
 		return code
 	}
 	help := new(string)

@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-iot/carillon/device-sim/program"
 	"github.com/carillon-iot/carillon/device-sim/scenario"
-	"github.com/carillon-iot/carillon/device-sim/world"
 )
 
-// The bridge of some scenarios is a process of its own: this binary again.
+// Parts that are to be killed are processes of their own: this binary again.
 func TestMain(m *testing.M) {
-	if code, ok := world.BridgeChild(context.Background(), os.Args[1:], os.Stdout, os.Stderr); ok {
+	if code, ok := program.All().Child(context.Background(), os.Args[1:], os.Stdout, os.Stderr); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

@@ -4,23 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/carillon-iot/carillon/bridge/cmd"
+	"github.com/carillon-iot/carillon/device-sim/process"
+	"github.com/carillon-iot/carillon/device-sim/program"
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
 // bridgeID names the bridge in its certificate.
 const bridgeID = "eu-1"
-
-// childArg, as the first argument, makes a process the bridge.
-const childArg = "bridge-process"
 
 // bridgePart is the bridge, run by its own command on a configuration file.
 type bridgePart struct {
@@ -29,23 +23,7 @@ type bridgePart struct {
 
 	mu    sync.Mutex // guards the fields below
 	part  *part
-	child *os.Process // nil while it runs in this process, or not at all
-}
-
-// BridgeChild runs the bridge and returns its exit status, if the arguments
-// (without the program's name) say that this process was started to be one. It
-// ends when standard input does: with the process that started it.
-func BridgeChild(ctx context.Context, args []string, stdout, stderr io.Writer) (code int, ok bool) {
-	if len(args) == 0 || args[0] != childArg {
-		return 0, false
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // until it is closed, whyever
-		cancel()
-	}()
-	return cmd.Main(ctx, args[1:], nil, stdout, stderr), true
+	child *process.Child // nil while it runs in this process, or not at all
 }
 
 func (w *World) startBridge(ctx context.Context, broker string) error {
@@ -71,7 +49,7 @@ func (w *World) runBridge() error {
 		return w.forkBridge(args)
 	}
 	p := w.begin("bridge", func(ctx context.Context) error {
-		said := &tail{w: w.bridge.output}
+		said := process.NewTail(w.bridge.output)
 		if code := cmd.Main(ctx, args, nil, said, said); code != 0 {
 			return fmt.Errorf("exit status %d: %s", code, said)
 		}
@@ -83,55 +61,29 @@ func (w *World) runBridge() error {
 
 // forkBridge runs the bridge in a child process: this program again.
 func (w *World) forkBridge(args []string) error {
-	self, err := os.Executable()
+	child, err := process.Start(program.Bridge, args, w.bridge.output)
 	if err != nil {
-		return fmt.Errorf("bridge: %w", err)
-	}
-	said := &tail{w: w.bridge.output}
-	child := exec.Command(self, append([]string{childArg}, args...)...)
-	child.Stdout, child.Stderr = said, said
-	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process, which ends the child in its turn
-	alive, err := child.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("bridge: %w", err)
-	}
-	if err := child.Start(); err != nil {
-		return fmt.Errorf("bridge: %w", err)
+		return err
 	}
 	p := w.begin("bridge", func(ctx context.Context) error {
-		return tend(ctx, child, alive, said)
+		select {
+		case <-child.Done():
+			return child.Err()
+		case <-ctx.Done():
+			return child.Stop()
+		}
 	})
-	w.bridge.set(p, child.Process)
+	w.bridge.set(p, child)
 	return nil
 }
 
-// tend waits for a child, and ends it when ctx does.
-func tend(ctx context.Context, child *exec.Cmd, alive io.Closer, said *tail) error {
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("%w: %s", err, said)
-	case <-ctx.Done():
-	}
-	alive.Close()
-	select {
-	case err := <-ended:
-		return err
-	case <-time.After(10 * time.Second):
-		_ = child.Process.Kill()
-		<-ended
-		return errors.New("did not end within 10 s")
-	}
-}
-
-func (p *bridgePart) set(part *part, child *os.Process) {
+func (p *bridgePart) set(part *part, child *process.Child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.part, p.child = part, child
 }
 
-func (p *bridgePart) now() (*part, *os.Process) {
+func (p *bridgePart) now() (*part, *process.Child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.part, p.child
@@ -160,29 +112,4 @@ func (w *World) StartBridge(context.Context) error {
 	}
 	w.journal.tell(Event{Who: "bridge", What: "started", Text: "starts again"})
 	return w.runBridge()
-}
-
-// tail passes on what a program says and remembers the end of it.
-type tail struct {
-	w io.Writer
-
-	mu  sync.Mutex // guards end
-	end []byte
-}
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	t.end = append(t.end, b...)
-	if over := len(t.end) - 1024; over > 0 {
-		t.end = t.end[over:]
-	}
-	t.mu.Unlock()
-	return t.w.Write(b)
-}
-
-// String returns the last lines.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.end))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/carillon-iot/carillon/device-sim/provider"
+	"github.com/carillon-iot/carillon/device-sim/serve"
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
 
@@ -79,7 +80,7 @@ func (w *World) startProvider(ctx context.Context, a addresses) error {
 
 func (w *World) serveProvider(l net.Listener) {
 	p := w.begin("provider", func(ctx context.Context) error {
-		return serveHTTPS(ctx, l, w.provider, w.providerCert, w.cfg.Logger.With("part", "provider"))
+		return serve.HTTPS(ctx, l, w.provider, w.providerCert, w.cfg.Logger.With("part", "provider"))
 	})
 	w.mu.Lock()
 	w.providerPart = p

@@ -2,14 +2,11 @@ package world
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
+	"github.com/carillon-iot/carillon/device-sim/serve"
 	"github.com/carillon-iot/carillon/device-sim/settings"
 	"github.com/carillon-iot/carillon/pki/mtls"
 )
@@ -41,41 +38,7 @@ func (w *World) startSettings(ctx context.Context, a addresses) error {
 		return fmt.Errorf("settings API: %w", err)
 	}
 	w.begin("settings API", func(ctx context.Context) error {
-		return serveHTTPS(ctx, a.settings, api, files.Certificate, w.cfg.Logger.With("part", "settings"))
+		return serve.HTTPS(ctx, a.settings, api, files.Certificate, w.cfg.Logger.With("part", "settings"))
 	})
-	return nil
-}
-
-// goodbye is how long a request may still take when its server is stopped. Who
-// could have sent one has been stopped before; idle HTTP/2 connections would use
-// up a second.
-const goodbye = 100 * time.Millisecond
-
-// serveHTTPS serves until ctx ends, then lets what is on its way finish.
-func serveHTTPS(ctx context.Context, l net.Listener, h http.Handler, cert mtls.CertificateFunc, logger *slog.Logger) error {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-		TLSConfig: &tls.Config{
-			MinVersion:     tls.VersionTLS13,
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() },
-		},
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.ServeTLS(l, "", "") }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	last, cancel := context.WithTimeout(context.Background(), goodbye)
-	defer cancel()
-	if err := server.Shutdown(last); err != nil {
-		server.Close()
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
 	return nil
 }

@@ -46,7 +46,7 @@ type Config struct {
 	// Zero means one.
 	Interval time.Duration
 	// BridgeProcess runs the bridge as a process of its own, so that it can be
-	// killed; the program must call BridgeChild first thing. False runs it in this
+	// killed; the program must be a child of program.All first. False runs it in this
 	// process.
 	BridgeProcess bool
 	// Clocks are cars' own clocks, by name. A car that is missing has the

@@ -18,6 +18,7 @@ import (
 
 	"github.com/carillon-iot/carillon/agent"
 	"github.com/carillon-iot/carillon/device-sim/phone"
+	"github.com/carillon-iot/carillon/device-sim/program"
 	"github.com/carillon-iot/carillon/device-sim/world"
 	"github.com/carillon-iot/carillon/pki"
 	"github.com/carillon-iot/carillon/pki/enroll"
@@ -25,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if code, ok := world.BridgeChild(context.Background(), os.Args[1:], os.Stdout, os.Stderr); ok {
+	if code, ok := program.All().Child(context.Background(), os.Args[1:], os.Stdout, os.Stderr); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
