@@ -15,13 +15,19 @@ CLOUD   := ./bridge/cmd/carillon-bridge ./broker/cmd/carillon-broker ./pki/cmd/c
 RACED   := ./...
 FUZZTIME ?= 10s
 
-.PHONY: help demo test check interop bench fuzz build clean
+CHAOS   ?= --devices 400 --rate 25 --duration 20s --expiry 30s --approve-after lognormal:6s,0.7 --deny 0.03 --ignore 0.03 \
+	--kill bridge=3s,broker=6s,provider=9s,bridge=12s,broker=15s,provider=18s
+
+.PHONY: help demo chaos test check interop bench fuzz build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## one world on this machine: a car asks, a phone rings (ARGS=--auto approves by itself)
 	@$(GO) run ./device-sim world $(ARGS)
+
+chaos: ## a minute of load with every part killed twice; fails if a request is lost or a phone rings twice (CHAOS=flags)
+	$(GO) run ./device-sim fleet $(CHAOS)
 
 test: ## every test that needs nothing but Go
 	$(GO) test ./...

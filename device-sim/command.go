@@ -76,17 +76,18 @@ EXAMPLES
   device-sim world --auto --json       the same without you, for scripts
   device-sim run bridge-kill           one scenario; exit status 0 if it passed
   device-sim run --all                 every scenario
+  device-sim fleet                     fifty cars, and what a sign-in costs
 
 Every flag of a command can be set as CARILLON_<COMMAND>_<FLAG> in the
 environment, or in a TOML file named by --config. Exit status: 0 success,
 1 failure, 2 wrong usage.`,
 		FlagSet:     newFlagSet("device-sim"),
-		Subcommands: []*ffcli.Command{worldCommand(std), runCommand(std), listCommand(std)},
+		Subcommands: []*ffcli.Command{worldCommand(std), runCommand(std), listCommand(std), fleetCommand(std)},
 		Exec: func(_ context.Context, args []string) error {
 			if len(args) > 0 {
-				return usagef("no command is called %q; there are world, run and list", args[0])
+				return usagef("no command is called %q; there are world, run, list and fleet", args[0])
 			}
-			return usagef("no command given; there are world, run and list")
+			return usagef("no command given; there are world, run, list and fleet")
 		},
 	}
 	for _, c := range append(root.Subcommands, root) {

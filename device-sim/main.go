@@ -7,6 +7,7 @@
 //	go run ./device-sim world --auto   the same, and the phone approves by itself
 //	go run ./device-sim run --all      every scenario, headless
 //	go run ./device-sim list           what the scenarios are about
+//	go run ./device-sim fleet          many cars at once, and parts that are killed
 //
 // See docs/simulator.md and docs/scenarios.md.
 package main
@@ -29,6 +30,7 @@ func main() {
 		in: os.Stdin, out: &outlet{os.Stdout, leave}, err: os.Stderr,
 		person: isTerminal(os.Stdin),
 		colour: isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "", // no-color.org
+		status: isTerminal(os.Stderr),
 	})
 	leave()
 	stop()
@@ -40,8 +42,8 @@ type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 	// person says that somebody sits in front of in; colour, that out shows
-	// colours.
-	person, colour bool
+	// colours; status, that what is written to err can be written over.
+	person, colour, status bool
 }
 
 // outlet ends the program when nobody takes what it says any more.

@@ -35,6 +35,11 @@ const (
 	lognormal
 )
 
+// Lognormal is like lognormal:MEDIAN,SPREAD.
+func Lognormal(median time.Duration, spread float64) Delay {
+	return Delay{kind: lognormal, a: median, sd: spread}
+}
+
 // ParseDelay reads a distribution.
 func ParseDelay(text string) (Delay, error) {
 	name, args, named := strings.Cut(text, ":")
