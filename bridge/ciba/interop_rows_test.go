@@ -95,7 +95,11 @@ func (c *interopTrial) unknownUser(t *testing.T) error {
 }
 
 func (c *interopTrial) bindingMessage(t *testing.T) error {
-	_, err := c.ring(t, func(r *ciba.AuthenticationRequest) { r.BindingMessage = "4K7 P2X" })
+	peer := *c.peer
+	peer.profile = profile.Profile{} // which would not have it sent
+	careless := *c
+	careless.client = peer.client(t, c.as, c.as.right)
+	_, err := careless.ring(t, func(r *ciba.AuthenticationRequest) { r.BindingMessage = "4K7 P2X" })
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 )
 
@@ -25,7 +26,8 @@ type interopPeer struct {
 	issuer  string
 	http    *http.Client // trusts it
 	people  people
-	inquire interopClient // one with a secret
+	profile profile.Profile // of all clients
+	inquire interopClient   // one with a secret
 	// remarks are what to know about its answers, by the names of cases.
 	remarks map[string]string
 }
@@ -53,7 +55,7 @@ type decision struct {
 func (p *interopPeer) client(t *testing.T, c interopClient, proof ciba.Config) *ciba.Client {
 	t.Helper()
 	proof.Issuer, proof.ClientID, proof.HTTPClient = p.issuer, c.id, p.http
-	proof.IDTokenAlgs = []string{c.idTokenAlg}
+	proof.IDTokenAlgs, proof.Profile = []string{c.idTokenAlg}, p.profile
 	client, err := ciba.New(proof)
 	if err != nil {
 		t.Fatal(err)

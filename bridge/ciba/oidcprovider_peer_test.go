@@ -44,7 +44,7 @@ func startOIDCProvider(t *testing.T, authority *mtlstest.Authority, clients []in
 	op.http = ciba.NewHTTPClient(&tls.Config{RootCAs: op.authority.Roots()})
 	t.Cleanup(op.http.CloseIdleConnections)
 	op.issuer = op.start(t, node, clients)
-	return &interopPeer{name: oidcProviderName(t), issuer: op.issuer, http: op.http, people: op, inquire: clients[0], remarks: map[string]string{
+	return &interopPeer{name: oidcProviderName(t), issuer: op.issuer, http: op.http, people: op, profile: row(t, "node-oidc-provider"), inquire: clients[0], remarks: map[string]string{
 		"asked again at once": "it has no `slow_down`",
 	}}
 }
