@@ -27,6 +27,7 @@ package bridge
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -57,6 +58,9 @@ type Config struct {
 	Revoked func(*x509.Certificate) bool
 	// Provider rings the phones.
 	Provider Provider
+	// Renewer renews sessions at the same provider and ends them there; nil means
+	// that no session can be renewed, and that Policy.SessionLife is empty.
+	Renewer Renewer
 	// Issuer is the provider's issuer identifier. People are known by it and
 	// their subject.
 	Issuer string
@@ -111,6 +115,8 @@ type Limits struct {
 	Open  int // sign-ins that wait for a person; 0 means 1,000,000
 	Calls int // authentication requests at the provider at the same time; 0 means 128
 	Polls int // token requests at the provider at the same time; 0 means 256
+	// Renewals are refresh requests at the provider at the same time; 0 means 64.
+	Renewals int
 }
 
 func (l Limits) withDefaults() (Limits, error) {
@@ -118,7 +124,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		name string
 		n    *int
 		def  int
-	}{{"open", &l.Open, 1_000_000}, {"calls", &l.Calls, 128}, {"polls", &l.Polls, 256}} {
+	}{{"open", &l.Open, 1_000_000}, {"calls", &l.Calls, 128}, {"polls", &l.Polls, 256}, {"renewals", &l.Renewals, 64}} {
 		if *f.n < 0 {
 			return l, fmt.Errorf("limit %q is %d, want 1 or more, or 0 for %d", f.name, *f.n, f.def)
 		}
@@ -159,6 +165,9 @@ func (c Config) validate() error {
 	}
 	if err := c.Asks.Validate(c.Provider.Profile()); err != nil {
 		return fmt.Errorf("config: asks: %w", err)
+	}
+	if c.Renewer == nil && len(c.Policy.SessionLife) > 0 {
+		return errors.New("config: Renewer is missing, and sessions are to outlive their token")
 	}
 	return nil
 }

@@ -71,6 +71,35 @@ func retryAfter(answer *ciba.Error) time.Duration {
 	return answer.RetryAfter
 }
 
+// clientRetry is how long a device waits before the next renewal where the
+// provider does not accept the bridge, which an operator must put right.
+const clientRetry = time.Minute
+
+// renewCode says what a failed refresh means to the device. With a time after
+// which to ask again the refresh token is not spent; without one nobody knows,
+// or it is no longer good.
+func renewCode(err error) (schemas.Code, time.Duration) {
+	var answer *ciba.Error
+	errors.As(err, &answer)
+	var token *ciba.IDTokenError
+	switch {
+	case errors.Is(err, ciba.ErrInterrupted):
+		return schemas.Interrupted, 0
+	case errors.Is(err, ciba.ErrUnavailable):
+		return schemas.ProviderUnavailable, retryAfter(answer)
+	case errors.Is(err, ciba.ErrInvalidClient):
+		return schemas.ProviderError, clientRetry
+	case errors.Is(err, ciba.ErrInvalidGrant):
+		return schemas.UnknownSession, 0
+	case errors.Is(err, ciba.ErrDenied):
+		return schemas.AccessDenied, 0
+	case errors.As(err, &token) && token.Check == ciba.CheckSubject:
+		return schemas.WrongPerson, 0
+	default:
+		return schemas.ProviderError, 0
+	}
+}
+
 // complain logs what the provider did wrong; an operator must see at once that
 // the client is not accepted, or that the settings do not fit the provider.
 func (b *Bridge) complain(k store.Key, code schemas.Code, err error) {

@@ -99,21 +99,14 @@ func TestCrash(t *testing.T) {
 
 // The table for operators has exactly these rows, in this order.
 func TestCrashTable(t *testing.T) {
-	doc, err := os.ReadFile("../docs/bridge.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(doc), "| crash after |")
-	table, _, _ = strings.Cut(table, "\n\n")
 	var rows []crash
-	for _, line := range strings.Split(table, "\n")[2:] {
-		cells := strings.Split(line, "|")
-		gets, _, _ := strings.Cut(strings.TrimSpace(cells[3]), ":")
-		pushes, err := strconv.Atoi(strings.TrimSpace(cells[4]))
+	for _, cells := range docTable(t, "| crash after |") {
+		gets, _, _ := strings.Cut(cells[2], ":")
+		pushes, err := strconv.Atoi(cells[3])
 		if err != nil {
-			t.Fatalf("%v in %q", err, line)
+			t.Fatalf("%v in %q", err, cells)
 		}
-		rows = append(rows, crash{step: strings.Split(cells[1], "`")[1], outcome: gets, pushes: pushes})
+		rows = append(rows, crash{step: strings.Split(cells[0], "`")[1], outcome: gets, pushes: pushes})
 	}
 	var tested []crash
 	for _, c := range crashes {
@@ -125,6 +118,25 @@ func TestCrashTable(t *testing.T) {
 	if !reflect.DeepEqual(rows, tested) {
 		t.Errorf("docs/bridge.md has\n%+v\ntested is\n%+v", rows, tested)
 	}
+}
+
+// docTable returns the cells of the table in docs/bridge.md that has this head.
+func docTable(t *testing.T, head string) (rows [][]string) {
+	t.Helper()
+	doc, err := os.ReadFile("../docs/bridge.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(doc), head)
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, line := range strings.Split(table, "\n")[2:] {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		rows = append(rows, cells)
+	}
+	return rows
 }
 
 func (c crash) run(t *testing.T) {
@@ -189,15 +201,13 @@ func decideAfter(op *cibatest.Provider, after time.Duration, yes bool) {
 }
 
 // insist repeats a request as an agent does, until there is a final answer.
-func (d *device) insist(m *schemas.SignIn, cancel bool) {
+func (d *device) insist(m schemas.Message, cancel bool) {
 	begun := time.Now()
-	for pause := 2 * time.Second; d.final(m.ID) == nil; pause = min(2*pause, 30*time.Second) {
-		again := *m
-		again.IssuedAt = schemas.Seconds(time.Now())
+	for pause := 2 * time.Second; d.final(m.RequestID()) == nil; pause = min(2*pause, 30*time.Second) {
 		if !cancel || time.Since(begun) < 3*time.Second {
-			d.send(&again)
+			d.send(issuedNow(m))
 		} else {
-			d.send(&schemas.Cancel{ID: m.ID})
+			d.send(&schemas.Cancel{ID: m.RequestID()})
 		}
 		select {
 		case <-time.After(pause):
@@ -205,6 +215,20 @@ func (d *device) insist(m *schemas.SignIn, cancel bool) {
 			return
 		}
 	}
+}
+
+func issuedNow(m schemas.Message) schemas.Message {
+	switch m := m.(type) {
+	case *schemas.SignIn:
+		again := *m
+		again.IssuedAt = schemas.Seconds(time.Now())
+		return &again
+	case *schemas.Renew:
+		again := *m
+		again.IssuedAt = schemas.Seconds(time.Now())
+		return &again
+	}
+	return m
 }
 
 func outcome(m schemas.Message) string {

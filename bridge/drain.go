@@ -59,14 +59,14 @@ func (b *Bridge) bound(ctx context.Context, writerEnded <-chan struct{}) {
 	}
 }
 
-// drain waits for the calls and polls that are on their way. Messages still
+// drain waits for the calls, polls and renewals that are on their way. Messages still
 // arrive: receipts and cancels count, and new sign-ins are told to come back.
 // They are taken in by the same lanes, but after a moment in which none of them
 // ran, so that nobody who has not seen draining begins another call.
 func (b *Bridge) drain(loops *sync.WaitGroup) {
 	begun := time.Now()
 	b.draining.Store(true)
-	b.log.Info("draining", "calls", len(b.calls), "polls", len(b.polls), "at_most", drainTime)
+	b.log.Info("draining", "calls", len(b.calls), "polls", len(b.polls), "renewals", len(b.renewals), "at_most", drainTime)
 	listening, stopListening := context.WithCancel(b.work)
 	var in sync.WaitGroup
 	in.Go(func() { b.intake.run(listening, b.work, true) })
@@ -77,16 +77,16 @@ func (b *Bridge) drain(loops *sync.WaitGroup) {
 	b.log.Info("drained", "took", time.Since(begun).Round(time.Millisecond), "cut_short", b.work.Err() != nil)
 }
 
-// takeCall takes one of the places for calls of the provider. Whoever has it
-// puts it back by receiving from b.calls.
-func (b *Bridge) takeCall() error {
+// takePlace takes one of the places for calls of the provider of one kind.
+// Whoever has it puts it back by receiving.
+func (b *Bridge) takePlace(places chan struct{}, kind metrics.Shortage) error {
 	if b.draining.Load() {
 		return shortage{metrics.Draining, errors.New("the bridge is about to end")}
 	}
 	select {
-	case b.calls <- struct{}{}:
+	case places <- struct{}{}:
 		return nil
 	default:
-		return shortage{metrics.CallLimit, fmt.Errorf("%d calls at the provider, limit %d", b.limits.Calls, b.limits.Calls)}
+		return shortage{kind, fmt.Errorf("%d %s at the provider, which is the limit", cap(places), kind)}
 	}
 }

@@ -27,13 +27,18 @@ func Steps() []string {
 	return []string{stepAccepted, stepRinging, stepRung, stepWaiting, stepClaimed, stepPolled, stepPinged, stepPushed, stepAnswered, stepReceipted}
 }
 
+// RenewalSteps are those that only a renewal takes.
+func RenewalSteps() []string { return []string{stepRenewing, stepRefreshed} }
+
 // The times that tests wait for.
 const (
-	RingLease   = ringLease
-	PollLease   = pollLease
-	RefusalLife = refusalLife
-	CallTimeout = callTimeout
-	DrainTime   = drainTime
+	RingLease    = ringLease
+	PollLease    = pollLease
+	RenewLease   = renewLease
+	RenewTimeout = renewTimeout
+	RefusalLife  = refusalLife
+	CallTimeout  = callTimeout
+	DrainTime    = drainTime
 )
 
 var (

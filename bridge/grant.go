@@ -29,54 +29,87 @@ var errNothingGranted = errors.New("none of the scopes asked for was granted")
 // durable, the tokens exist in this function only: a crash loses them, and the
 // sign-in ends as interrupted.
 func (b *Bridge) grant(ctx context.Context, r store.Request, tokens *ciba.Tokens) error {
-	handle := schemas.NewHandle()
-	life := tokens.ExpiresIn
-	if life < time.Second {
-		life = defaultTokenLife
-	}
-	name := displayName(tokens.IDToken.Claims)
-	sealed, err := seal(r, tokens, life, handle, name)
+	now := time.Now()
+	g := grantOf(r.Key, r.Details.ResponseKey, r.Details.Scope, tokens)
+	expires := now.Add(g.life)
+	life, offline := b.offline(r.Details.Kind)
+	until := now.Add(life)
+	offline = offline && tokens.RefreshToken != ""
+	g.renewable = offline && expires.Before(until)
+	sealed, err := g.seal()
 	if err != nil {
-		code := schemas.ProviderError
-		if errors.Is(err, errNothingGranted) {
-			code = schemas.InvalidScope
-		}
+		code := sealCode(err)
 		b.complain(r.Key, code, err)
 		return b.conclude(ctx, r, code, 0)
 	}
-	expires := time.Now().Add(life)
+	kept := store.Grant{
+		Person: r.Person,
+		Pairing: store.Pairing{
+			Device:  r.Device,
+			Issuer:  r.Details.Issuer,
+			Subject: tokens.IDToken.Subject,
+			Hint:    r.Details.Hint,
+			Name:    g.name,
+		},
+		Handle:  g.handle,
+		Expires: expires,
+	}
+	if offline {
+		kept.Renewal = &store.Renewal{Refresh: tokens.RefreshToken, Kind: r.Details.Kind, Scope: g.scope}
+		kept.RenewUntil = until
+	}
+	if g.renewable {
+		kept.Expires = until
+	}
 	e, err := b.ending(r.Key, &schemas.Granted{ID: r.ID, Sealed: sealed}, metrics.Granted, expires)
 	return b.finish(ctx, r, e, err, func() (bool, error) {
-		return b.cfg.Store.Grant(ctx, e, store.Grant{
-			Person: r.Person,
-			Pairing: store.Pairing{
-				Device:  r.Device,
-				Issuer:  r.Details.Issuer,
-				Subject: tokens.IDToken.Subject,
-				Hint:    r.Details.Hint,
-				Name:    name,
-			},
-			Handle:  handle,
-			Expires: expires,
-		})
+		return b.cfg.Store.Grant(ctx, e, kept)
 	})
 }
 
-// seal makes the grant, for the device's eyes only.
-func seal(r store.Request, tokens *ciba.Tokens, life time.Duration, handle schemas.Handle, name string) ([]byte, error) {
-	if tokens.TokenType != schemas.Bearer.String() {
-		return nil, fmt.Errorf("the provider issued a token of type %q, want %q", tokens.TokenType, schemas.Bearer)
+// A grantDraft is a grant for a device's eyes only.
+type grantDraft struct {
+	to          store.Key // the request
+	responseKey schemas.PublicKey
+	asked       []string
+	tokens      *ciba.Tokens
+
+	handle    schemas.Handle
+	name      string
+	life      time.Duration // of the access token
+	scope     []string      // as granted; known once it is sealed
+	renewable bool
+}
+
+func grantOf(to store.Key, responseKey schemas.PublicKey, asked []string, tokens *ciba.Tokens) *grantDraft {
+	g := &grantDraft{to: to, responseKey: responseKey, asked: asked, tokens: tokens, handle: schemas.NewHandle(), life: tokens.ExpiresIn}
+	if g.life < time.Second {
+		g.life = defaultTokenLife
 	}
-	scope, err := grantedScope(r.Details.Scope, tokens.Scope)
+	if tokens.IDToken != nil {
+		g.name = displayName(tokens.IDToken.Claims)
+	}
+	return g
+}
+
+func (g *grantDraft) seal() ([]byte, error) {
+	if g.tokens.TokenType != schemas.Bearer.String() {
+		return nil, fmt.Errorf("the provider issued a token of type %q, want %q", g.tokens.TokenType, schemas.Bearer)
+	}
+	less, err := grantedScope(g.asked, g.tokens.Scope)
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := schemas.SealGrant(r.Details.ResponseKey, r.Device, r.ID, schemas.Grant{
-		AccessToken: []byte(tokens.AccessToken),
-		ExpiresIn:   uint32(min(life/time.Second, 1<<32-1)),
-		Scope:       scope,
-		Person:      handle,
-		Name:        name,
+	if g.scope = g.asked; less != "" {
+		g.scope = strings.Fields(less)
+	}
+	sealed, err := schemas.SealGrant(g.responseKey, g.to.Device, g.to.ID, schemas.Grant{
+		AccessToken: []byte(g.tokens.AccessToken),
+		ExpiresIn:   uint32(min(g.life/time.Second, 1<<32-1)),
+		Scope:       less,
+		Person:      g.handle,
+		Name:        g.name,
+		Renewable:   g.renewable,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the grant cannot be told to the device: %w", err)
@@ -85,6 +118,14 @@ func seal(r store.Request, tokens *ciba.Tokens, life time.Duration, handle schem
 		return nil, fmt.Errorf("the sealed grant has %d bytes, limit %d", len(sealed), schemas.MaxDown-256)
 	}
 	return sealed, nil
+}
+
+// sealCode says what it means to the device that its grant could not be sealed.
+func sealCode(err error) schemas.Code {
+	if errors.Is(err, errNothingGranted) {
+		return schemas.InvalidScope
+	}
+	return schemas.ProviderError
 }
 
 // grantedScope returns what of the scope that was asked for is granted; "" for

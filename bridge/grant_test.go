@@ -113,9 +113,6 @@ func TestSignOut(t *testing.T) {
 			m.ID, m.IssuedAt = schemas.NewID(), schemas.Seconds(time.Now())
 			return &m
 		}
-		renew := func(session schemas.ID) *schemas.Renew {
-			return &schemas.Renew{ID: schemas.NewID(), IssuedAt: schemas.Seconds(time.Now()), Session: session, ResponseKey: w.seal.Public()}
-		}
 		revoked := func(m *schemas.SignOut) *schemas.Revoked {
 			t.Helper()
 			r, ok := car.ask(m).(*schemas.Revoked)
@@ -131,11 +128,9 @@ func TestSignOut(t *testing.T) {
 		bela2 := car.signIn("")
 		car.grant(bela2)
 
-		car.refused(renew(anna.ID), schemas.Unsupported)
 		if r := revoked(signOut(schemas.SignOut{Person: &annas})); len(r.Sessions) != 1 || r.Sessions[0] != anna.ID || r.All {
 			t.Errorf("by person: %+v", r)
 		}
-		car.refused(renew(anna.ID), schemas.UnknownSession)
 		car.refused(signOut(schemas.SignOut{Person: &annas}), schemas.UnknownSession)
 		nobody := schemas.NewHandle()
 		car.refused(signOut(schemas.SignOut{Person: &nobody}), schemas.UnknownPerson)

@@ -96,7 +96,7 @@ func (b *Bridge) act(ctx context.Context, d schemas.DeviceID, from schemas.KeyID
 	case *schemas.SignOut:
 		b.signOut(ctx, d, m)
 	case *schemas.Renew:
-		b.renew(ctx, d, m)
+		b.renew(ctx, d, from, m)
 	default: // a proof that nobody asked for
 		b.drop(d, metrics.OutOfPlace, fmt.Errorf("a %v out of place", m.Kind()))
 	}

@@ -22,6 +22,15 @@ const (
 	pollTimeout = ciba.TokenTimeout
 	pollLease   = pollTimeout + 5*time.Second
 
+	// renewTimeout is for a provider that answers slowly: to give up would end the
+	// session.
+	renewTimeout = ciba.TokenTimeout
+	renewLease   = renewTimeout + 25*time.Second // recording the answer included
+
+	revokeTimeout = 20 * time.Second
+	revokeBatch   = 16
+	patrolBatch   = 1000
+
 	publishTimeout = 10 * time.Second
 	busyRetry      = 5 * time.Second
 
@@ -48,21 +57,17 @@ func (w bell) wake() {
 	}
 }
 
-// whenDue does work whenever a request in that state is due, until ctx is done.
-// Work says how long to pause after it, if nothing wakes the loop before. A store
+// whenDue does work whenever something is due, until ctx is done. Work says how long to pause after it, if nothing wakes the loop before. A store
 // that fails is no end: the loop tries again in a while.
-func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work func(context.Context) (time.Duration, error)) error {
+func (b *Bridge) whenDue(ctx context.Context, what string, due func(context.Context) (time.Time, error), wake bell, work func(context.Context) (time.Duration, error)) error {
 	failing := false
 	for ctx.Err() == nil {
-		next, err := b.cfg.Store.NextDue(ctx, state)
+		next, err := due(ctx)
 		wait := beat
 		if !next.IsZero() {
 			wait = min(max(time.Until(next), 0), beat)
 		}
 		if err == nil && wait == 0 && !next.IsZero() {
-			if state == store.Waiting {
-				b.cfg.Metrics.PollLate(time.Since(next))
-			}
 			wait, err = work(ctx)
 		}
 		switch {
@@ -71,9 +76,9 @@ func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work
 		case isClosed(err):
 			return err
 		case err != nil && !failing:
-			b.log.Error("the store fails", "state", string(state), "error", err)
+			b.log.Error("the store fails", "work", what, "error", err)
 		case err == nil && failing:
-			b.log.Info("the store works again", "state", string(state))
+			b.log.Info("the store works again", "work", what)
 		}
 		if failing = err != nil; failing {
 			wait = beat
@@ -85,6 +90,20 @@ func (b *Bridge) whenDue(ctx context.Context, state store.State, wake bell, work
 		}
 	}
 	return nil
+}
+
+// inState returns when the first request in a state is due.
+func (b *Bridge) inState(state store.State) func(context.Context) (time.Time, error) {
+	return func(ctx context.Context) (time.Time, error) { return b.cfg.Store.NextDue(ctx, state) }
+}
+
+// nextPoll returns when the first poll is due.
+func (b *Bridge) nextPoll(ctx context.Context) (time.Time, error) {
+	next, err := b.cfg.Store.NextDue(ctx, store.Waiting)
+	if late := time.Since(next); !next.IsZero() && late >= 0 {
+		b.cfg.Metrics.PollLate(late)
+	}
+	return next, err
 }
 
 // publishDue publishes again the answers that have got no receipt.
@@ -122,7 +141,7 @@ func (b *Bridge) keepHouse(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		err := b.refresh(ctx)
+		err := errors.Join(b.tidy(ctx), b.patrol(ctx))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -157,8 +176,8 @@ func (b *Bridge) reseal(ctx context.Context) error {
 	return nil
 }
 
-// refresh brings up to date what the bridge knows of the store.
-func (b *Bridge) refresh(ctx context.Context) error {
+// tidy brings up to date what the bridge knows of the store.
+func (b *Bridge) tidy(ctx context.Context) error {
 	var swept error
 	for n := int64(sweepBatch); n >= sweepBatch && swept == nil; {
 		n, swept = b.cfg.Store.Sweep(ctx, time.Now(), sweepBatch)
@@ -166,7 +185,7 @@ func (b *Bridge) refresh(ctx context.Context) error {
 	n, err := b.cfg.Store.Count(ctx)
 	if err == nil {
 		b.open.Store(int64(n[store.Ringing] + n[store.Waiting]))
-		for _, state := range []store.State{store.Ringing, store.Waiting, store.Answered} {
+		for _, state := range []store.State{store.Ringing, store.Waiting, store.Renewing, store.Answered} {
 			b.cfg.Metrics.Open(string(state), n[state])
 		}
 	}

@@ -18,6 +18,7 @@ func (b *Bridge) watch() {
 	m.WatchQueue("outbox", b.outbox.room(), b.outbox.len)
 	m.WatchCalls(metrics.Authenticate, cap(b.calls), func() int { return len(b.calls) })
 	m.WatchCalls(metrics.Token, cap(b.polls), func() int { return len(b.polls) })
+	m.WatchCalls(metrics.Refresh, cap(b.renewals), func() int { return len(b.renewals) })
 	m.WatchLimit(b.limits.Open)
 }
 

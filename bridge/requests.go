@@ -90,12 +90,12 @@ func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.Sig
 		b.log.Error("signing out", "device", d, "request", m.ID, "error", err)
 		return
 	}
-	// Refresh tokens are not kept yet, so there are none to revoke.
-	_, done, err := b.cfg.Store.SignOut(ctx, e, sessions)
+	done, err := b.cfg.Store.SignOut(ctx, e, sessions)
 	if err != nil {
 		b.busy(k, err)
 		return
 	}
+	b.wakeRevocations.wake()
 	if m.All {
 		b.ended(e, done, "sessions", "all")
 	} else {
@@ -124,22 +124,4 @@ func (b *Bridge) sessionsOf(ctx context.Context, d schemas.DeviceID, m *schemas.
 		return nil, &policy.Refusal{Code: schemas.UnknownSession, Reason: "the person has no session"}, nil
 	}
 	return open, nil, err
-}
-
-// renew answers that a session cannot be renewed: the bridge keeps no refresh
-// tokens.
-func (b *Bridge) renew(ctx context.Context, d schemas.DeviceID, m *schemas.Renew) {
-	k := store.Key{Device: d, ID: m.ID}
-	if !b.isNew(ctx, k, m.IssuedAt) {
-		return
-	}
-	_, ok, err := b.cfg.Store.Session(ctx, store.Key{Device: d, ID: m.Session}, time.Now())
-	switch {
-	case err != nil:
-		b.busy(k, err)
-	case !ok:
-		b.reject(ctx, k, policy.Refusal{Code: schemas.UnknownSession, Reason: "no such session"})
-	default:
-		b.reject(ctx, k, policy.Refusal{Code: schemas.Unsupported, Reason: "the session has no refresh token"})
-	}
 }

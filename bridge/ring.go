@@ -9,6 +9,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // ring asks the provider to ring the phone, once, and records what came of it.
@@ -59,7 +60,7 @@ func (b *Bridge) firstPoll(ack ciba.Acknowledgement, now time.Time) ciba.Poll {
 
 func (b *Bridge) authenticationRequest(a attempt) ciba.AuthenticationRequest {
 	req := ciba.AuthenticationRequest{
-		Scope:           append([]string{"openid"}, without(a.Details.Scope, "openid")...),
+		Scope:           b.providerScope(a.Details),
 		BindingMessage:  a.Details.Binding,
 		RequestedExpiry: a.expiry,
 		ACRValues:       a.Details.ACR,
@@ -104,4 +105,24 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 	if err := b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e, back...) }); err != nil {
 		b.log.Error("ringing", "device", a.Device, "request", a.ID, "error", err)
 	}
+}
+
+// offline reports whether the bridge asks that a person may stay signed in on
+// this kind of device, and for how long.
+func (b *Bridge) offline(kind schemas.DeviceKind) (time.Duration, bool) {
+	life := b.cfg.Policy.SessionLife[kind]
+	return life, life > 0
+}
+
+// offlineAccess is the scope that asks for a refresh token (OpenID Connect Core
+// section 11).
+const offlineAccess = "offline_access"
+
+// providerScope is what is asked of the provider.
+func (b *Bridge) providerScope(d store.Details) []string {
+	scope := append([]string{"openid"}, without(d.Scope, "openid")...)
+	if _, ok := b.offline(d.Kind); ok {
+		scope = append(without(scope, offlineAccess), offlineAccess)
+	}
+	return scope
 }

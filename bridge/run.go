@@ -15,6 +15,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // A Bridge serves the devices of one broker with one provider. Several may share
@@ -34,15 +35,20 @@ type Bridge struct {
 	intake *lanes[message]
 	outbox *lanes[message]
 
-	calls       chan struct{} // a token for each authentication request at the provider
-	polls       chan struct{} // a token for each poll; only the poll loop adds
-	wakePolls   bell
-	wakeAnswers bell
-	wakeHouse   bell
+	calls    chan struct{} // a token for each authentication request at the provider
+	polls    chan struct{} // a token for each poll; only the poll loop adds
+	renewals chan struct{} // a token for each refresh request at the provider
+
+	wakePolls       bell
+	wakeAnswers     bell
+	wakeHouse       bell
+	wakeRevocations bell
 
 	work     context.Context // of calls and polls: outlives Run's ctx by drainTime; set by Run
 	stopWork context.CancelFunc
 	working  sync.WaitGroup // calls and polls
+
+	patrolled schemas.DeviceID // the last device that was looked at for its revocation; owned by keepHouse
 
 	started, running atomic.Bool
 	draining         atomic.Bool           // takes on nothing new; is set while no lane of intake runs
@@ -70,17 +76,20 @@ func New(cfg Config) (*Bridge, error) {
 		cfg.Logger = slog.Default()
 	}
 	b := &Bridge{
-		cfg:         cfg,
-		limits:      limits,
-		log:         cfg.Logger,
-		senders:     newSenders(cfg),
-		pace:        newGate(messageRate),
-		knocks:      newGate(knockRate),
-		calls:       make(chan struct{}, limits.Calls),
-		polls:       make(chan struct{}, limits.Polls),
-		wakePolls:   newBell(),
-		wakeAnswers: newBell(),
-		wakeHouse:   newBell(),
+		cfg:      cfg,
+		limits:   limits,
+		log:      cfg.Logger,
+		senders:  newSenders(cfg),
+		pace:     newGate(messageRate),
+		knocks:   newGate(knockRate),
+		calls:    make(chan struct{}, limits.Calls),
+		polls:    make(chan struct{}, limits.Polls),
+		renewals: make(chan struct{}, limits.Renewals),
+
+		wakePolls:       newBell(),
+		wakeAnswers:     newBell(),
+		wakeHouse:       newBell(),
+		wakeRevocations: newBell(),
 	}
 	if b.tokens, err = notificationTokens(cfg); err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
@@ -121,9 +130,17 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	var loops sync.WaitGroup
 	for _, loop := range []func() error{
-		func() error { return b.whenDue(ctx, store.Ringing, newBell(), b.interruptDue) },
-		func() error { return b.whenDue(ctx, store.Waiting, b.wakePolls, b.pollDue) },
-		func() error { return b.whenDue(ctx, store.Answered, b.wakeAnswers, b.publishDue) },
+		func() error {
+			return b.whenDue(ctx, "interrupting", b.inState(store.Ringing), newBell(), b.interruptDue)
+		},
+		func() error { return b.whenDue(ctx, "polling", b.nextPoll, b.wakePolls, b.pollDue) },
+		func() error { return b.whenDue(ctx, "renewing", b.inState(store.Renewing), newBell(), b.forsakeDue) },
+		func() error {
+			return b.whenDue(ctx, "publishing", b.inState(store.Answered), b.wakeAnswers, b.publishDue)
+		},
+		func() error {
+			return b.whenDue(ctx, "revoking", b.cfg.Store.NextRevocation, b.wakeRevocations, b.revokeDue)
+		},
 		func() error { return b.keepHouse(ctx) },
 		func() error { return b.reseal(ctx) },
 	} {
@@ -146,7 +163,7 @@ func (b *Bridge) prepare(ctx context.Context) error {
 	if err := b.cfg.Store.TakeOver(ctx, time.Now()); err != nil {
 		return fmt.Errorf("bridge: taking over: %w", err)
 	}
-	if err := b.refresh(ctx); err != nil {
+	if err := b.tidy(ctx); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
 	return nil

@@ -113,6 +113,7 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 			Asked:       now.Unix(),
 			Binding:     b.cfg.Provider.Profile().Binding.New(),
 			Begun:       now.UnixMilli(),
+			Kind:        m.Device,
 		},
 	}
 	return a, nil, nil
@@ -125,7 +126,7 @@ func (b *Bridge) begin(ctx context.Context, a attempt) {
 		b.busy(a.Key, shortage{metrics.OpenLimit, fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open)})
 		return
 	}
-	if err := b.takeCall(); err != nil {
+	if err := b.takePlace(b.calls, metrics.CallLimit); err != nil {
 		b.busy(a.Key, err)
 		return
 	}

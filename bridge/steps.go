@@ -14,3 +14,9 @@ const (
 	stepAnswered  = "answered"  // the final answer is durable; it was not published
 	stepReceipted = "receipted" // the receipt is durable
 )
+
+// And those of one renewal, between accepted and answered.
+const (
+	stepRenewing  = "renewing"  // about to spend the refresh token is durable; the provider was not asked
+	stepRefreshed = "refreshed" // the provider has answered; that is not durable
+)

@@ -158,7 +158,8 @@ func (w *world) config() bridge.Config {
 		Signer:         func() (*schemas.Signer, error) { return w.signer.Load(), nil },
 		SealKeys:       []*schemas.SealKey{w.seal},
 		Devices:        w.ca.Roots(),
-		Provider:       mortal{w.client, w.dead},
+		Provider:       mortal{w.client, w.client, w.dead},
+		Renewer:        mortal{w.client, w.client, w.dead},
 		Issuer:         w.op.IssuerURL(),
 		Delivery:       ciba.DeliveryMode(w.op.Delivery),
 		Store:          w.store,
@@ -203,6 +204,7 @@ func (w *world) kill() {
 // A mortal provider hears nothing from a dead bridge.
 type mortal struct {
 	bridge.Provider
+	bridge.Renewer
 	dead *atomic.Bool
 }
 
@@ -222,6 +224,22 @@ func (m mortal) RequestToken(ctx context.Context, r ciba.TokenRequest) (*ciba.To
 		return nil, errDead
 	}
 	return m.Provider.RequestToken(ctx, r)
+}
+
+func (m mortal) Refresh(ctx context.Context, r ciba.RefreshRequest) (*ciba.Tokens, error) {
+	if m.dead.Load() {
+		<-ctx.Done()
+		return nil, errDead
+	}
+	return m.Renewer.Refresh(ctx, r)
+}
+
+func (m mortal) Revoke(ctx context.Context, token string, hint ciba.TokenTypeHint) error {
+	if m.dead.Load() {
+		<-ctx.Done()
+		return errDead
+	}
+	return m.Renewer.Revoke(ctx, token, hint)
 }
 
 // A bus brings what a living bridge publishes to the devices.

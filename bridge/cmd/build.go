@@ -60,7 +60,7 @@ func (s *settings) require() error {
 	for _, l := range []struct {
 		name string
 		n    int
-	}{{"open", s.limits.Open}, {"calls", s.limits.Calls}, {"polls", s.limits.Polls}} {
+	}{{"open", s.limits.Open}, {"calls", s.limits.Calls}, {"polls", s.limits.Polls}, {"renewals", s.limits.Renewals}} {
 		if l.n < 1 {
 			return usagef("--max-%s is %d, want 1 or more", l.name, l.n)
 		}
@@ -106,6 +106,7 @@ func (s *settings) build(log *slog.Logger) (*parts, error) {
 	p.config.Signer = signer.get
 	p.config.Devices = p.devices
 	p.config.Provider = p.client
+	p.config.Renewer = p.client
 	p.config.Issuer = s.issuer
 	p.config.Delivery = ciba.DeliveryMode(s.callback.delivery)
 	p.config.RequestContext = s.ask.requestContext

@@ -38,6 +38,9 @@ func (s *settings) buildPolicy(row profile.Profile) (policy.Policy, error) {
 		return p, usagef("--scopes: %w", err)
 	}
 	p.Scopes = scopes
+	if p.SessionLife, err = parseSessionLife(s.sessionLife); err != nil {
+		return p, usagef("--session-life: %w", err)
+	}
 	s.fit(&p, row)
 	if err := p.Validate(); err != nil {
 		return p, usagef("policy: %w", err)

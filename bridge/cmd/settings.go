@@ -31,7 +31,8 @@ type settings struct {
 	db, storeKey, sealKey string
 
 	scopes, moving      string
-	policy              policy.Policy // but for scopes and moving
+	sessionLife         string
+	policy              policy.Policy // but for scopes, moving and sessionLife
 	limits              bridge.Limits
 	ops                 string
 	logLevel, logFormat string
@@ -51,6 +52,7 @@ func (s *settings) define(fs *flag.FlagSet) {
 	fs.IntVar(&s.limits.Open, "max-open", 1_000_000, "sign-ins that wait for a person, at most")
 	fs.IntVar(&s.limits.Calls, "max-calls", 128, "authentication requests at the provider at the same time, at most")
 	fs.IntVar(&s.limits.Polls, "max-polls", 256, "polls at the provider at the same time, at most; a provider that holds polls needs one for each sign-in")
+	fs.IntVar(&s.limits.Renewals, "max-renewals", 64, "renewals at the provider at the same time, at most")
 	fs.StringVar(&s.ops, "ops", "", "`address` of /healthz, /readyz and /metrics over plain HTTP, such as :8080, not for the public; empty: none")
 	fs.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.logFormat, "log-format", "text", "text or json")
@@ -83,6 +85,7 @@ func (s *settings) definePolicy(fs *flag.FlagSet) {
 	p := &s.policy
 	*p = policy.Default()
 	fs.StringVar(&s.scopes, "scopes", "", "scopes by kind of device, such as \"car=seat,climate till=pay\"; empty: every kind may ask for everything")
+	fs.StringVar(&s.sessionLife, "session-life", "", "how long a person may stay signed in without being rung again, by kind of device, such as \"car=12h thing=720h\"; other kinds, and empty: for one token")
 	fs.StringVar(&s.moving, "moving", string(p.Moving), "who may ask in a moving vehicle: allowed, not-driver or refused")
 	durationVar(fs, &p.MinExpiry, "min-expiry", p.MinExpiry, "shortest time for which a phone rings")
 	durationVar(fs, &p.MaxExpiry, "max-expiry", p.MaxExpiry, "longest time for which a phone rings")
@@ -95,6 +98,8 @@ func (s *settings) definePolicy(fs *flag.FlagSet) {
 		fs.IntVar(&q.rate.Burst, q.name+"-burst", q.rate.Burst, "pushes at once "+q.what+"; 0, with --"+q.name+"-every 0 too: no limit")
 		durationVar(fs, &q.rate.Every, q.name+"-every", q.rate.Every, "time after which there is one more; 0, with --"+q.name+"-burst 0 too: no limit")
 	}
+	fs.IntVar(&p.Renewals.Burst, "renewal-burst", p.Renewals.Burst, "renewals at once in all; 0, with --renewal-every 0 too: no limit")
+	durationVar(fs, &p.Renewals.Every, "renewal-every", p.Renewals.Every, "time after which there is one more; 0, with --renewal-burst 0 too: no limit")
 	durationVar(fs, &p.CoolDown.First, "cool-down", p.CoolDown.First, "pause after a denial, for that person on that device; it doubles with each further one; 0: none")
 	durationVar(fs, &p.CoolDown.Max, "cool-down-max", p.CoolDown.Max, "longest such pause")
 }
@@ -141,14 +146,28 @@ func setFromEnvironment(fs *flag.FlagSet, environ []string) error {
 
 // parseScopes reads "car=seat,climate till=pay"; nil for "".
 func parseScopes(text string) (map[schemas.DeviceKind][]string, error) {
+	return byKind(text, "scope,scope", func(list string) ([]string, error) { return strings.Split(list, ","), nil })
+}
+
+// parseSessionLife reads "car=12h thing=720h"; nil for "".
+func parseSessionLife(text string) (map[schemas.DeviceKind]time.Duration, error) {
+	return byKind(text, "time", func(value string) (time.Duration, error) {
+		var d duration
+		err := d.Set(value)
+		return time.Duration(d), err
+	})
+}
+
+// byKind reads "kind=value kind=value"; nil for "".
+func byKind[V any](text, want string, parse func(string) (V, error)) (map[schemas.DeviceKind]V, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
-	all := make(map[schemas.DeviceKind][]string)
+	all := make(map[schemas.DeviceKind]V)
 	for _, field := range strings.Fields(text) {
-		name, list, ok := strings.Cut(field, "=")
+		name, value, ok := strings.Cut(field, "=")
 		if !ok {
-			return nil, fmt.Errorf("found %q, want kind=scope,scope", field)
+			return nil, fmt.Errorf("found %q, want kind=%s", field, want)
 		}
 		kind, err := schemas.ParseDeviceKind(name)
 		if err != nil {
@@ -157,7 +176,9 @@ func parseScopes(text string) (map[schemas.DeviceKind][]string, error) {
 		if _, twice := all[kind]; twice {
 			return nil, fmt.Errorf("found %q twice", name)
 		}
-		all[kind] = strings.Split(list, ",")
+		if all[kind], err = parse(value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return all, nil
 }

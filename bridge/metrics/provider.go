@@ -20,10 +20,12 @@ type Call string
 const (
 	Authenticate Call = "backchannel_authentication"
 	Token        Call = "token"
+	Refresh      Call = "refresh" // a token request too, with a refresh token
+	Revoke       Call = "revocation"
 )
 
 // calls are all of them.
-func calls() []Call { return []Call{Authenticate, Token} }
+func calls() []Call { return []Call{Authenticate, Token, Refresh, Revoke} }
 
 // A Result is what a call has come to.
 type Result string

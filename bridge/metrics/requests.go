@@ -20,6 +20,7 @@ type requests struct {
 // The outcomes of a request that are no names of a [schemas.Code].
 const (
 	Granted   = "granted"
+	Renewed   = "renewed"
 	SignedOut = "signed_out"
 )
 
@@ -43,7 +44,9 @@ type Shortage string
 const (
 	OpenLimit   Shortage = "open"     // as many sign-ins as may be open
 	CallLimit   Shortage = "calls"    // as many authentication requests as may be on their way
+	Renewals    Shortage = "renewals" // as many renewals as may be on their way
 	DeviceLimit Shortage = "device"   // as many requests as one device may have
+	SessionBusy Shortage = "session"  // another request renews the session
 	StoreFails  Shortage = "store"    // the store does not answer
 	Draining    Shortage = "draining" // the bridge is about to end
 )
@@ -73,7 +76,7 @@ const (
 )
 
 func (s *Set) newRequests() requests {
-	outcomes := []string{Granted, SignedOut}
+	outcomes := []string{Granted, Renewed, SignedOut}
 	for _, c := range schemas.Codes() {
 		if c.Final() {
 			outcomes = append(outcomes, c.String())
@@ -83,11 +86,11 @@ func (s *Set) newRequests() requests {
 		rings: s.counter("pushes_total", "Authentication requests that were about to be sent to the provider: phones that ring."),
 		ended: s.counters("requests_total", "Requests of devices that were answered finally, by outcome.", "outcome", outcomes),
 		busy: s.counters("requests_busy_total", "Requests that were told to come back, by what there was not enough of.", "reason",
-			texts(OpenLimit, CallLimit, DeviceLimit, StoreFails, Draining)),
+			texts(OpenLimit, CallLimit, Renewals, DeviceLimit, SessionBusy, StoreFails, Draining)),
 		suppressed: s.counters("pushes_suppressed_total", "Sign-ins in order for which no phone rang, by reason.", "reason",
 			texts(DeviceQuota, PersonQuota, ProviderQuota, AlreadyRinging, CoolDown, Duplicate)),
 		open: s.gauges("requests_open", "Requests in the store, by state; the same for all bridges that share it.", "state",
-			[]string{"ringing", "waiting", "answered"}),
+			[]string{"ringing", "waiting", "renewing", "answered"}),
 		stages: s.histograms("stage_seconds", "Time of each stage of a sign-in that is a machine's.", "stage",
 			texts(Queue, Accept, Ring, Pending, Answer, Publish, Receipt), machineBuckets),
 		decision: s.histograms("decision_seconds", "Time from the provider's acknowledgement to the person's decision, as the bridge heard of it.", "decision",
@@ -104,8 +107,8 @@ func (s *Set) Rings() {
 	}
 }
 
-// Ended counts a request that was answered finally: Granted, SignedOut or the
-// name of a code.
+// Ended counts a request that was answered finally: Granted, Renewed, SignedOut
+// or the name of a code.
 func (s *Set) Ended(outcome string) {
 	if s != nil {
 		s.requests.ended.with(outcome).Inc()
@@ -126,8 +129,8 @@ func (s *Set) Suppressed(why Suppression) {
 	}
 }
 
-// Open says how many requests there are in a state: "ringing", "waiting" or
-// "answered".
+// Open says how many requests there are in a state: "ringing", "waiting",
+// "renewing" or "answered".
 func (s *Set) Open(state string, n int) {
 	if s == nil {
 		return

@@ -23,7 +23,7 @@ func (s *Set) newStorage() storage {
 		batch:    s.histogram("store_batch_writes", "Changes that share one transaction.", prometheus.ExponentialBuckets(1, 2, 10)),
 		failures: s.counter("store_commit_failures_total", "Transactions that failed."),
 		claim: s.histograms("store_claim_seconds", "Time to claim the rows that are due, by their state.", "state",
-			[]string{"ringing", "waiting", "answered"}, commitBuckets),
+			[]string{"ringing", "waiting", "renewing", "answered"}, commitBuckets),
 	}
 }
 

@@ -30,8 +30,14 @@ type Policy struct {
 	MaxPurpose int
 	// Moving says who may ask in a vehicle that moves. "" means MovingAllowed.
 	Moving Moving
-	// PerDevice, PerPerson and PerProvider are quotas of pushes.
+	// PerDevice, PerPerson and PerProvider are quotas of pushes. PerDevice is also
+	// that of a device's renewals, in a bucket of their own.
 	PerDevice, PerPerson, PerProvider Rate
+	// Renewals is the quota of renewals in all.
+	Renewals Rate
+	// SessionLife is how long a person may stay signed in on each kind of device
+	// without being rung again; a kind that it lacks keeps a session for one token.
+	SessionLife map[schemas.DeviceKind]time.Duration
 	// CoolDown is the pause after a denial, for that person on that device.
 	CoolDown CoolDown
 }
@@ -48,6 +54,9 @@ const (
 
 // maxExpiry is the longest expiry on the wire, in seconds.
 const maxExpiry = 65535 * time.Second
+
+// MaxSessionLife is the longest SessionLife.
+const MaxSessionLife = 365 * 24 * time.Hour
 
 // Default returns a policy for a person at the wheel of their own car: two
 // minutes to answer, five pushes in a burst and one a minute after it.
@@ -91,10 +100,15 @@ func (p Policy) Validate() error {
 			return fmt.Errorf("scopes of %v: %q is not a scope token of 1 to 256 printable characters", kind, scopes[i])
 		}
 	}
+	for kind, life := range p.SessionLife {
+		if life < time.Minute || life > MaxSessionLife {
+			return fmt.Errorf("session life of %v is %v, want 1m to %v", kind, life, MaxSessionLife)
+		}
+	}
 	for _, q := range []struct {
 		name string
 		rate Rate
-	}{{"per device", p.PerDevice}, {"per person", p.PerPerson}, {"per provider", p.PerProvider}} {
+	}{{"per device", p.PerDevice}, {"per person", p.PerPerson}, {"per provider", p.PerProvider}, {"renewals", p.Renewals}} {
 		if err := q.rate.validate(); err != nil {
 			return fmt.Errorf("quota %s: %w", q.name, err)
 		}

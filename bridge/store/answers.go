@@ -142,15 +142,19 @@ func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Reque
 // when the grant was recorded, zero if the answer was none, and whether there
 // was an answer.
 func (s *Store) Receipt(ctx context.Context, k Key, now time.Time) (granted time.Time, known bool, err error) {
-	err = s.do(ctx, func(t *tx) error {
-		granted = time.Time{}
-		n, err := t.exec(`UPDATE requests SET state = 'done', answer = NULL, due_at = $1
-			WHERE device = $2 AND id = $3 AND state = 'answered'`, ms(now.Add(Tombstone)), k.Device, k.ID[:])
-		if known = n == 1; err != nil || !known {
-			return err
-		}
-		granted, err = t.voidHandles(k)
+	err = s.do(ctx, func(t *tx) (err error) {
+		granted, known, err = t.receipt(k, now)
 		return err
 	})
 	return granted, known, err
+}
+
+func (t *tx) receipt(k Key, now time.Time) (granted time.Time, known bool, err error) {
+	n, err := t.exec(`UPDATE requests SET state = 'done', answer = NULL, due_at = $1
+		WHERE device = $2 AND id = $3 AND state = 'answered'`, ms(now.Add(Tombstone)), k.Device, k.ID[:])
+	if err != nil || n != 1 {
+		return time.Time{}, false, err
+	}
+	granted, err = t.voidHandles(k)
+	return granted, true, err
 }

@@ -31,6 +31,7 @@ const (
 	CoolingDown                    // the person said no on this device, not long ago
 	OverQuota                      // the bucket Quota is empty
 	TooMany                        // MaxPerDevice
+	SessionBusy                    // another request renews the session, has renewed it or has ended it
 )
 
 // Begun is the answer of Begin.

@@ -48,6 +48,41 @@ func (s *Store) Chain(ctx context.Context, d schemas.DeviceID, kid schemas.KeyID
 	return chain, true, nil
 }
 
+// A Device is one with the certificate that it has introduced last.
+type Device struct {
+	ID   schemas.DeviceID
+	Leaf *x509.Certificate
+}
+
+// Renewing returns up to n devices that have sessions which can be renewed, in
+// the order of their ids, from the one after.
+func (s *Store) Renewing(ctx context.Context, after schemas.DeviceID, n int) (devices []Device, err error) {
+	chains := make(map[schemas.DeviceID][]byte)
+	var order []schemas.DeviceID
+	err = s.each(ctx, `SELECT DISTINCT s.device, c.chain FROM sessions s JOIN device_chains c ON c.device = s.device
+		WHERE s.renewal IS NOT NULL AND s.device > $1 AND c.stored_at = (SELECT max(stored_at) FROM device_chains WHERE device = s.device)
+		ORDER BY s.device LIMIT $2`, []any{after, n}, func(rows *sql.Rows) error {
+		var id schemas.DeviceID
+		var der []byte
+		if err := rows.Scan(&id, &der); err != nil {
+			return err
+		}
+		if chains[id] == nil {
+			order = append(order, id)
+		}
+		chains[id] = der
+		return nil
+	})
+	for _, id := range order {
+		chain, parseErr := x509.ParseCertificates(chains[id])
+		if parseErr != nil || len(chain) == 0 {
+			return nil, fmt.Errorf("stored chain of device %q does not parse: %w", id, parseErr)
+		}
+		devices = append(devices, Device{id, chain[0]})
+	}
+	return devices, err
+}
+
 // PutBridge says that a bridge with this certificate works on the state.
 func (s *Store) PutBridge(ctx context.Context, leaf *x509.Certificate, now time.Time) error {
 	kid := schemas.KeyIDOf(leaf)

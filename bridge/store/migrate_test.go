@@ -1,15 +1,20 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/pressly/goose/v3"
+
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // A database of a newer program is refused, and left as it is.
@@ -81,5 +86,45 @@ func TestMigrateAtOnce(t *testing.T) {
 	var steps, versions int
 	if err := raw(t, db).QueryRow("SELECT count(*), count(DISTINCT version_id) FROM goose_db_version").Scan(&steps, &versions); err != nil || steps != versions {
 		t.Errorf("%d steps to %d versions, %v", steps, versions, err)
+	}
+}
+
+// What an older program has written is there after the tables were made anew.
+func TestMigrationKeepsRequests(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.db")
+	older, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Sub(os.DirFS("migrations"), "sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, older, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{
+		`INSERT INTO requests (device, id, state, person, due_at, deadline, interval_ms, fallback_ms, pinged)
+			VALUES ('car-1', x'0100000000000000', 'waiting', x'07', 5, 6, 7, 8, 1)`,
+		`INSERT INTO sessions (device, id, issuer, subject, created_at, expires_at) VALUES ('car-1', x'0200000000000000', 'i', 'anna', 1, 9000000000000)`,
+	} {
+		if _, err := older.Exec(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := older.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, store.SQLite{Path: path, UnsafeNoSync: true})
+	r, ok, err := s.Find(ctx, store.Key{Device: "car-1", ID: schemas.ID{1}})
+	if !ok || err != nil || r.State != store.Waiting || r.Poll.Interval != 7e6 || r.Poll.Fallback != 8e6 || !r.Poll.Pinged {
+		t.Errorf("request %+v, %t, %v", r, ok, err)
+	}
+	if got := read(t, s, store.Key{Device: "car-1", ID: schemas.ID{2}}); got.Renewal != nil || got.Subject != "anna" {
+		t.Errorf("session %+v", got)
 	}
 }

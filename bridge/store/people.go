@@ -108,8 +108,10 @@ type Grant struct {
 	Person  Person // who was rung
 	Pairing Pairing
 	Handle  schemas.Handle // by which the device may call the person from now on
-	Refresh string         // token; "" if there is none
-	Expires time.Time      // when the session ends unless it is renewed
+	// Renewal is what renews the session, until RenewUntil; nil if nothing does.
+	Renewal    *Renewal
+	RenewUntil time.Time
+	Expires    time.Time // when the session is forgotten
 }
 
 // Grant ends a request that waits, with a pairing, a handle and a session. It
@@ -120,9 +122,9 @@ func (s *Store) Grant(ctx context.Context, e Ending, g Grant) (ended bool, err e
 	if err != nil {
 		return false, err
 	}
-	var refresh []byte
-	if g.Refresh != "" {
-		refresh = s.keys.seal(sessionPlace(e.Key), []byte(g.Refresh))
+	renewal, err := s.sealRenewal(e.Key, g.Renewal)
+	if err != nil {
+		return false, err
 	}
 	hint := s.hintKey(g.Pairing.Issuer, g.Pairing.Hint)
 	err = s.do(ctx, func(t *tx) (err error) {
@@ -135,7 +137,7 @@ func (s *Store) Grant(ctx context.Context, e Ending, g Grant) (ended bool, err e
 		if _, err := t.exec("DELETE FROM denials WHERE device = $1 AND person = $2", e.Device, g.Person[:]); err != nil {
 			return err
 		}
-		return t.beginSession(e, g, refresh)
+		return t.beginSession(e, g, renewal)
 	})
 	return ended, err
 }
@@ -148,8 +150,13 @@ func (t *tx) pair(e Ending, g Grant, hint Person, secret []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("INSERT INTO handles (device, handle, issuer, subject, request, minted_at) VALUES ($1, $2, $3, $4, $5, $6)",
-		p.Device, g.Handle[:], p.Issuer, p.Subject, e.ID[:], ms(e.Now))
+	return t.mint(e, p, g.Handle)
+}
+
+// mint gives a person a further handle.
+func (t *tx) mint(e Ending, p Pairing, h schemas.Handle) error {
+	_, err := t.exec("INSERT INTO handles (device, handle, issuer, subject, request, minted_at) VALUES ($1, $2, $3, $4, $5, $6)",
+		p.Device, h[:], p.Issuer, p.Subject, e.ID[:], ms(e.Now))
 	return err
 }
 

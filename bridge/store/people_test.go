@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,17 +13,21 @@ import (
 	"crypto/x509"
 )
 
-// grant signs a person in and returns the handle.
+// grant signs a person in, for good, and returns the handle.
 func grant(t testing.TB, s *store.Store, device, person, refresh string, at time.Time) (store.Key, schemas.Handle) {
 	t.Helper()
 	k := waiting(t, s, device, person).Key
 	h := schemas.NewHandle()
 	e := ending(k, "granted")
 	e.Now = at
-	ok, err := s.Grant(ctx, e, store.Grant{
+	g := store.Grant{
 		Pairing: store.Pairing{Device: k.Device, Issuer: "i", Subject: person, Hint: store.Hint{Kind: store.LoginHint, Value: person}},
-		Handle:  h, Refresh: refresh, Expires: at.Add(time.Hour),
-	})
+		Handle:  h, RenewUntil: at.Add(30 * time.Minute), Expires: at.Add(time.Hour),
+	}
+	if refresh != "" {
+		g.Renewal = &store.Renewal{Refresh: refresh, Kind: schemas.Car, Scope: []string{"seat"}}
+	}
+	ok, err := s.Grant(ctx, e, g)
 	if !ok || err != nil {
 		t.Fatalf("grant: %t, %v", ok, err)
 	}
@@ -83,7 +88,7 @@ func TestSessions(t *testing.T) {
 			}
 		}
 		got, ok, err := s.Session(ctx, k, now)
-		if err != nil || !ok || got.Refresh != "refresh-anna" || got.Subject != "anna" {
+		if err != nil || !ok || got.Renewal.Refresh != "refresh-anna" || got.Subject != "anna" || !got.RenewUntil.Equal(now.Add(30*time.Minute)) {
 			t.Errorf("session %+v, %t, %v", got, ok, err)
 		}
 		if _, ok, _ := s.Session(ctx, k, now.Add(time.Hour)); ok {
@@ -96,16 +101,42 @@ func TestSessions(t *testing.T) {
 			t.Errorf("%d sessions, %v; want the last 16", len(ids), err)
 		}
 		one := ending(store.Key{Device: "car-1", ID: schemas.NewID()}, "signed_out")
-		refresh, done, err := s.SignOut(ctx, one, []schemas.ID{k.ID, schemas.NewID()})
-		if err != nil || !done || len(refresh) != 1 || refresh[0] != "refresh-anna" {
-			t.Errorf("sign-out: %v, %t, %v", refresh, done, err)
+		revocations := func() (tokens []string) {
+			t.Helper()
+			claimed, err := s.ClaimRevocations(ctx, now.Add(time.Hour), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range claimed {
+				if r.Broken != nil || r.Issuer != "i" || r.Session.Device != "car-1" {
+					t.Errorf("revocation %+v", r)
+				}
+				tokens = append(tokens, r.Token)
+				if err := s.Revoked(ctx, r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			slices.Sort(tokens)
+			return tokens
 		}
-		if refresh, done, err := s.SignOut(ctx, one, nil); done || len(refresh) != 0 || err != nil {
-			t.Errorf("the same sign-out again: %v, %t, %v", refresh, done, err)
+		if got := revocations(); fmt.Sprint(got) != "[refresh-0 refresh-1 refresh-2 refresh-3]" {
+			t.Errorf("to be revoked, of the oldest of 20 sessions: %v", got)
+		}
+		if done, err := s.SignOut(ctx, one, []schemas.ID{k.ID, schemas.NewID()}); err != nil || !done {
+			t.Errorf("sign-out: %t, %v", done, err)
+		}
+		if got := revocations(); fmt.Sprint(got) != "[refresh-anna]" {
+			t.Errorf("to be revoked: %v", got)
+		}
+		if done, err := s.SignOut(ctx, one, nil); done || err != nil {
+			t.Errorf("the same sign-out again: %t, %v", done, err)
 		}
 		every := ending(store.Key{Device: "car-1", ID: schemas.NewID()}, "signed_out")
-		if refresh, done, err := s.SignOut(ctx, every, nil); !done || len(refresh) != 16 || err != nil {
-			t.Errorf("all: %d refresh tokens, %t, %v", len(refresh), done, err)
+		if done, err := s.SignOut(ctx, every, nil); !done || err != nil {
+			t.Errorf("all: %t, %v", done, err)
+		}
+		if got := revocations(); len(got) != 16 {
+			t.Errorf("to be revoked, of all: %v", got)
 		}
 	})
 }
@@ -136,6 +167,51 @@ func TestChains(t *testing.T) {
 		}
 		if _, ok, _ := s.Chain(ctx, "car-1", kids[5]); ok {
 			t.Error("an expired chain is kept")
+		}
+	})
+}
+
+// Devices that could renew a session come in pages, each once, with the
+// certificate that they have introduced last.
+func TestRenewing(t *testing.T) {
+	each(t, func(t *testing.T, db store.Database) {
+		s := newStore(t, db)
+		ca := mtlstest.New(t)
+		latest := make(map[schemas.DeviceID]*x509.Certificate)
+		for i := range 5 {
+			d := schemas.DeviceID(fmt.Sprintf("car-%d", i))
+			for at := range 2 {
+				latest[d] = ca.Device(string(d)).Leaf
+				if err := s.PutChain(ctx, d, []*x509.Certificate{latest[d], ca.Intermediate}, now.Add(time.Duration(at)*time.Second)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			refresh := "refresh"
+			if i == 2 {
+				refresh = ""
+			}
+			grant(t, s, string(d), fmt.Sprint("anna", i), refresh, now)
+			grant(t, s, string(d), fmt.Sprint("bela", i), refresh, now)
+		}
+		var got []string
+		for after := schemas.DeviceID(""); ; {
+			page, err := s.Renewing(ctx, after, 3)
+			if err != nil || len(page) > 3 {
+				t.Fatalf("%d devices, %v", len(page), err)
+			}
+			for _, d := range page {
+				got = append(got, string(d.ID))
+				if !d.Leaf.Equal(latest[d.ID]) {
+					t.Errorf("%s with an old certificate", d.ID)
+				}
+			}
+			if len(page) == 0 {
+				break
+			}
+			after = page[len(page)-1].ID
+		}
+		if fmt.Sprint(got) != "[car-0 car-1 car-3 car-4]" {
+			t.Errorf("devices %v", got)
 		}
 	})
 }

@@ -28,6 +28,7 @@ type State string
 const (
 	Ringing  State = "ringing"
 	Waiting  State = "waiting"
+	Renewing State = "renewing"
 	Answered State = "answered"
 	Done     State = "done"
 )
@@ -62,6 +63,8 @@ type Details struct {
 	Binding     string            `cbor:"8,keyasint"`
 	AuthReqID   string            `cbor:"9,keyasint,omitempty"` // once Waiting
 	Sender      schemas.KeyID     `cbor:"10,keyasint"`          // of the device's certificate
+	// Kind is the device's.
+	Kind schemas.DeviceKind `cbor:"13,keyasint,omitempty"`
 }
 
 // A Hint says to the provider who is meant.
@@ -173,10 +176,11 @@ func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 	return r, ok, err
 }
 
-// Count returns how many requests ring, wait or are answered without a receipt.
+// Count returns how many requests ring, wait, renew a session or are answered
+// without a receipt.
 func (s *Store) Count(ctx context.Context) (map[State]int, error) {
 	counts := make(map[State]int)
-	err := s.each(ctx, "SELECT state, count(*) FROM requests WHERE state IN ('ringing', 'waiting', 'answered') GROUP BY state", nil,
+	err := s.each(ctx, "SELECT state, count(*) FROM requests WHERE state IN ('ringing', 'waiting', 'renewing', 'answered') GROUP BY state", nil,
 		func(rows *sql.Rows) error {
 			var state State
 			var n int
@@ -190,8 +194,13 @@ func (s *Store) Count(ctx context.Context) (map[State]int, error) {
 // NextDue returns when the first request in a state is due; zero if there is
 // none.
 func (s *Store) NextDue(ctx context.Context, state State) (time.Time, error) {
+	return s.first(ctx, "SELECT min(due_at) FROM requests WHERE state = $1", string(state))
+}
+
+// first returns the one instant that a query selects; zero if it is NULL.
+func (s *Store) first(ctx context.Context, query string, args ...any) (time.Time, error) {
 	var due *int64
-	_, err := s.get(ctx, "SELECT min(due_at) FROM requests WHERE state = $1", []any{string(state)}, &due)
+	_, err := s.get(ctx, query, args, &due)
 	if err != nil || due == nil {
 		return time.Time{}, err
 	}

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -16,45 +19,80 @@ const maxSessions = 16
 type Session struct {
 	Key
 	Issuer, Subject string
-	Refresh         string // token; "" if the session cannot be renewed
-	Expires         time.Time
+	// Renewal is nil if the session cannot be renewed.
+	Renewal *Renewal
+	// RenewUntil is the last instant at which it may be.
+	RenewUntil time.Time
+	// Expires is when the session is forgotten.
+	Expires time.Time
+
+	sealed []byte // Renewal, as stored: the state that a renewal begins with
+}
+
+// A Renewal is what it takes to renew a session. It is encrypted at rest.
+type Renewal struct {
+	Refresh string             `cbor:"1,keyasint"` // token
+	Kind    schemas.DeviceKind `cbor:"2,keyasint"` // of the device
+	Scope   []string           `cbor:"3,keyasint"` // as granted last
 }
 
 func sessionPlace(k Key) string { return "sessions/" + string(k.Device) + "/" + k.ID.String() }
 
-func (t *tx) beginSession(e Ending, g Grant, refresh []byte) error {
+// sealRenewal returns nil for nil.
+func (s *Store) sealRenewal(session Key, r *Renewal) ([]byte, error) {
+	if r == nil {
+		return nil, nil
+	}
+	plain, err := cbor.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encoding what renews a session: %w", err)
+	}
+	return s.keys.seal(sessionPlace(session), plain), nil
+}
+
+// openRenewal is the inverse of sealRenewal. Its errors are ErrUnreadable.
+func (s *Store) openRenewal(session Key, sealed []byte) (*Renewal, error) {
+	if sealed == nil {
+		return nil, nil
+	}
+	r := new(Renewal)
+	plain, err := s.keys.open(sessionPlace(session), sealed)
+	if err == nil {
+		err = cbor.Unmarshal(plain, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: what renews a session: %w", ErrUnreadable, err)
+	}
+	return r, nil
+}
+
+func (t *tx) beginSession(e Ending, g Grant, renewal []byte) error {
 	p := g.Pairing
-	_, err := t.exec(`INSERT INTO sessions (device, id, issuer, subject, refresh, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	_, err := t.exec(`INSERT INTO sessions (device, id, issuer, subject, renewal, created_at, renew_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (device, id) DO NOTHING`,
-		e.Device, e.ID[:], p.Issuer, p.Subject, refresh, ms(e.Now), ms(g.Expires))
+		e.Device, e.ID[:], p.Issuer, p.Subject, renewal, ms(e.Now), ms(g.RenewUntil), ms(g.Expires))
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`DELETE FROM sessions WHERE device = $1 AND id IN (
+	_, err = t.endSessions(e.Now, `DELETE FROM sessions WHERE device = $1 AND id IN (
 			SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 ORDER BY created_at DESC LIMIT 1000 OFFSET $4)`,
 		e.Device, p.Issuer, p.Subject, maxSessions)
 	return err
 }
 
-// Session returns a session that has not ended.
+// Session returns a session that has not ended. Where what renews it does not
+// open, it comes with an error that is ErrUnreadable.
 func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, bool, error) {
 	out := Session{Key: k}
-	var refresh []byte
-	var expires int64
-	ok, err := s.get(ctx, "SELECT issuer, subject, refresh, expires_at FROM sessions WHERE device = $1 AND id = $2 AND expires_at > $3",
-		[]any{k.Device, k.ID[:], ms(now)}, &out.Issuer, &out.Subject, &refresh, &expires)
+	var until, expires int64
+	ok, err := s.get(ctx, "SELECT issuer, subject, renewal, renew_until, expires_at FROM sessions WHERE device = $1 AND id = $2 AND expires_at > $3",
+		[]any{k.Device, k.ID[:], ms(now)}, &out.Issuer, &out.Subject, &out.sealed, &until, &expires)
 	if err != nil || !ok {
 		return Session{}, false, err
 	}
-	out.Expires = at(expires)
-	if refresh != nil {
-		plain, err := s.keys.open(sessionPlace(k), refresh)
-		if err != nil {
-			return Session{}, false, err
-		}
-		out.Refresh = string(plain)
-	}
-	return out, true, nil
+	out.RenewUntil, out.Expires = at(until), at(expires)
+	out.Renewal, err = s.openRenewal(k, out.sealed)
+	return out, true, err
 }
 
 // Sessions returns the ids of a person's sessions on a device, at most 16, oldest
@@ -74,46 +112,61 @@ func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, issuer, subjec
 
 // SignOut forgets sessions of a device, those named or, with nil, all of them,
 // and stores the answer. It reports whether it did; if not, there is a request
-// of that name.
-//
-// It returns the refresh tokens that the sessions had, so that they can be
-// revoked at the provider.
-func (s *Store) SignOut(ctx context.Context, e Ending, sessions []schemas.ID) (refresh []string, done bool, err error) {
-	ended := make(map[schemas.ID][]byte)
+// of that name. What renewed them is left to be revoked.
+func (s *Store) SignOut(ctx context.Context, e Ending, sessions []schemas.ID) (done bool, err error) {
 	err = s.do(ctx, func(t *tx) error {
-		clear(ended)
 		stored, err := t.insert(e)
 		if done = stored; err != nil || !stored {
 			return err
 		}
-		return t.endSessions(e.Device, sessions, ended)
-	})
-	for id, sealed := range ended {
-		if plain, openErr := s.keys.open(sessionPlace(Key{e.Device, id}), sealed); openErr == nil {
-			refresh = append(refresh, string(plain))
-		}
-	}
-	return refresh, done, err
-}
-
-func (t *tx) endSessions(d schemas.DeviceID, ids []schemas.ID, ended map[schemas.ID][]byte) error {
-	collect := func(rows *sql.Rows) error {
-		var id, refresh []byte
-		if err := rows.Scan(&id, &refresh); err != nil {
+		if sessions == nil {
+			_, err = t.endSessions(e.Now, "DELETE FROM sessions WHERE device = $1", e.Device)
 			return err
 		}
-		if refresh != nil {
-			ended[schemas.ID(id)] = refresh
+		for _, id := range sessions {
+			if _, err := t.endSessions(e.Now, "DELETE FROM sessions WHERE device = $1 AND id = $2", e.Device, id[:]); err != nil {
+				return err
+			}
 		}
 		return nil
-	}
-	if ids == nil {
-		return t.each("DELETE FROM sessions WHERE device = $1 RETURNING id, refresh", []any{d}, collect)
-	}
-	for _, id := range ids {
-		if err := t.each("DELETE FROM sessions WHERE device = $1 AND id = $2 RETURNING id, refresh", []any{d, id[:]}, collect); err != nil {
+	})
+	return done, err
+}
+
+// EndSessions forgets every session of a device, and returns how many there
+// were.
+func (s *Store) EndSessions(ctx context.Context, d schemas.DeviceID, now time.Time) (n int, err error) {
+	err = s.do(ctx, func(t *tx) (err error) {
+		n, err = t.endSessions(now, "DELETE FROM sessions WHERE device = $1", d)
+		return err
+	})
+	return n, err
+}
+
+// endSessions runs a DELETE of sessions, and leaves what renewed them to be
+// revoked. It returns how many there were.
+func (t *tx) endSessions(now time.Time, query string, args ...any) (n int, err error) {
+	var left []revocation
+	err = t.each(query+" RETURNING device, id, issuer, renewal", args, func(rows *sql.Rows) error {
+		var r revocation
+		var id []byte
+		if err := rows.Scan(&r.session.Device, &id, &r.issuer, &r.sealed); err != nil {
 			return err
 		}
+		n++
+		if r.sealed != nil {
+			r.session.ID = schemas.ID(id)
+			left = append(left, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	for _, r := range left {
+		if err := t.revoke(r, now); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
 }

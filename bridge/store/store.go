@@ -10,6 +10,8 @@
 //	ringing   about to be, or being, given to the provider; due when that must
 //	          have ended one way or the other
 //	waiting   for the person; due for the next poll
+//	renewing  a session: about to spend, or spending, its refresh token; due when
+//	          that must have ended one way or the other
 //	answered  finally; due to be published again, until the device's receipt
 //	done      and over; due to be forgotten, when it can no longer be repeated
 //

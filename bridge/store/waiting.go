@@ -80,7 +80,7 @@ func (s *Store) ClaimRinging(ctx context.Context, now, lease time.Time, n int) (
 }
 
 // TakeOver makes due what a dead process has left half done: what it was about
-// to ring at once, what it was polling after one interval. It is called before
+// to ring or to renew at once, what it was polling after one interval. It is called before
 // work begins. The lock on an SQLite file proves that the process is dead; where
 // other bridges may be alive, nothing is touched, and claims run out.
 func (s *Store) TakeOver(ctx context.Context, now time.Time) error {
@@ -88,7 +88,7 @@ func (s *Store) TakeOver(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	return s.do(ctx, func(t *tx) error {
-		if _, err := t.exec("UPDATE requests SET due_at = $1 WHERE state = 'ringing'", ms(now)); err != nil {
+		if _, err := t.exec("UPDATE requests SET due_at = $1 WHERE state IN ('ringing', 'renewing')", ms(now)); err != nil {
 			return err
 		}
 		_, err := t.exec("UPDATE requests SET due_at = $1 + interval_ms, lost = 1, asking = 0 WHERE state = 'waiting' AND asking = 1", ms(now))
