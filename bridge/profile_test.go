@@ -10,6 +10,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
+	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 	"github.com/carillon-iot/carillon/schemas"
 	"github.com/go-jose/go-jose/v4"
@@ -146,6 +147,30 @@ func wantStats(t *testing.T, op *cibatest.Provider, want cibatest.Stats) {
 	if got != want {
 		t.Errorf("the provider saw %+v, want %+v", got, want)
 	}
+}
+
+// However generous a quota is, within the provider's limits it has never to
+// throttle the bridge.
+func TestWithinTheProvidersLimits(t *testing.T) {
+	op := like(t, "auth0")
+	op.AutoApprove = time.Millisecond
+	inWorld(t, op, func(w *world) {
+		w.policy.PerPerson = policy.Rate{Burst: 5, Every: 10 * time.Second}.Within(op.Like.Limits.PerPerson)
+		w.start()
+		car := w.car("car-1")
+		granted := 0
+		for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); {
+			switch m := car.ask(car.signIn("auth0|1")).(type) {
+			case *schemas.Granted:
+				granted++
+			case *schemas.Refused:
+				time.Sleep(time.Duration(m.RetryAfter) * time.Second)
+			}
+		}
+		if s := op.Stats(); s.Throttled != 0 || granted != s.Rang || granted < 12 {
+			t.Errorf("%d granted in three minutes, want one each 15 s; the provider saw %+v", granted, s)
+		}
+	})
 }
 
 // Where a login hint is a subject, it names the same person in whatever form it

@@ -1,6 +1,7 @@
 package profile_test
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,6 +70,31 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s is never slow, and says how much: %+v", p.Name, p.Polling)
 		}
 	}
+}
+
+// A column that no row fills would be one that nobody needs.
+func TestColumns(t *testing.T) {
+	var walk func(name string, cells []reflect.Value)
+	walk = func(name string, cells []reflect.Value) {
+		if kind := cells[0].Type(); kind.Kind() == reflect.Struct {
+			for i := range kind.NumField() {
+				var below []reflect.Value
+				for _, c := range cells {
+					below = append(below, c.Field(i))
+				}
+				walk(name+"."+kind.Field(i).Name, below)
+			}
+			return
+		}
+		if !slices.ContainsFunc(cells, func(c reflect.Value) bool { return !c.IsZero() }) {
+			t.Errorf("no row fills %s", name)
+		}
+	}
+	var rows []reflect.Value
+	for _, p := range profile.All() {
+		rows = append(rows, reflect.ValueOf(p))
+	}
+	walk("Profile", rows)
 }
 
 // A row that is changed is the caller's own.
