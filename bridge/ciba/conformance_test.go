@@ -37,7 +37,7 @@ var conformance = []conformanceCase{
 	})},
 	{module: "respects-interval-test", op: fapi(func(p *cibatest.Provider) { p.Interval = 31 * time.Second }), took: 31 * time.Second},
 	{module: "slow-down-test", op: fapi(func(p *cibatest.Provider) {
-		p.Token = sequence(cibatest.OAuthError(400, "authorization_pending"), cibatest.SlowDown(0, 0))
+		p.Token = cibatest.Sequence(cibatest.OAuthError(400, "authorization_pending"), cibatest.SlowDown(0, 0))
 	}), took: 20 * time.Second},
 
 	{module: "invalid-missing-authreqid-test", op: fapi(func(p *cibatest.Provider) { p.EditAck = edits("auth_req_id", nil) }), class: ciba.ErrProtocol},
@@ -120,11 +120,11 @@ func claims(edit func(map[string]any)) func() *cibatest.Provider {
 }
 
 func ackError(code string) func() *cibatest.Provider {
-	return fapi(func(p *cibatest.Provider) { p.Backchannel = always(cibatest.OAuthError(400, code)) })
+	return fapi(func(p *cibatest.Provider) { p.Backchannel = cibatest.Always(cibatest.OAuthError(400, code)) })
 }
 
 func tokenError(code string) func() *cibatest.Provider {
-	return fapi(func(p *cibatest.Provider) { p.Token = always(cibatest.OAuthError(400, code)) })
+	return fapi(func(p *cibatest.Provider) { p.Token = cibatest.Always(cibatest.OAuthError(400, code)) })
 }
 
 func pingedBy(edit func(cibatest.Notification) []cibatest.Notification) func() *cibatest.Provider {

@@ -160,7 +160,7 @@ func TestUnknownUser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := string(must(json.Marshal(map[string]string{"error": "invalid_request", "error_description": tc.description})))
-			op := &cibatest.Provider{Backchannel: always(cibatest.JSON(tc.status, body))}
+			op := &cibatest.Provider{Backchannel: cibatest.Always(cibatest.JSON(tc.status, body))}
 			client := newClient(t, op, func(cfg *ciba.Config) { cfg.Profile = row(t, tc.row) })
 			_, err := client.RequestAuthentication(t.Context(), anna())
 			wantClasses(t, err, tc.class)

@@ -60,8 +60,6 @@ func TestSlowDownIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		op := &cibatest.Provider{
 			SlowDown:    true,
-			Interval:    10 * time.Second,
-			EditAck:     edits("interval", 5),
 			Token:       cibatest.Sequence(cibatest.SlowDown(0, 0)),
 			AutoApprove: 100 * time.Second,
 		}

@@ -13,14 +13,24 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// authenticated parses the form and checks who sent it. If it returns false it
-// has answered.
+// maxForm bounds what a client sends, in bytes.
+const maxForm = 256 << 10
+
+// form parses the form of a request, and remembers its secrets.
+func (p *Provider) form(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err := r.ParseForm(); err != nil {
+			replyError(w, http.StatusBadRequest, "invalid_request")
+			return
+		}
+		p.noteRequest(r)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authenticated checks who sent a form. If it returns false it has answered.
 func (p *Provider) authenticated(w http.ResponseWriter, r *http.Request) bool {
-	r.Body = http.MaxBytesReader(w, r.Body, 256<<10)
-	if err := r.ParseForm(); err != nil {
-		replyError(w, http.StatusBadRequest, "invalid_request")
-		return false
-	}
 	form, header := r.PostForm, r.Header.Get("Authorization")
 	var ok bool
 	method := profile.ClientSecretPost

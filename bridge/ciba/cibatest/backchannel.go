@@ -43,6 +43,7 @@ type session struct {
 	expires  time.Time     //
 	interval time.Duration //
 	asked    time.Time     // when the latest token request came
+	free     time.Time     // Retry-After of its answer
 	asking   int           // token requests being answered
 	ended    bool          // a final answer was given
 	pinged   bool          // the client was told to ask, and has not yet
@@ -68,6 +69,7 @@ func (p *Provider) serveBackchannel(w http.ResponseWriter, r *http.Request) {
 	}
 	m := p.acknowledgement(s, told)
 	edit(p.EditAck, m)
+	p.noteMembers(m, "auth_req_id")
 	reply(w, http.StatusOK, m)
 }
 

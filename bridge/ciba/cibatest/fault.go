@@ -2,6 +2,7 @@ package cibatest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"net/http"
 	"strconv"
 	"time"
@@ -108,6 +109,37 @@ func Status(status int) Fault {
 		a := record(r, truth)
 		a.status = status
 		a.send(w)
+	}
+}
+
+// Gzip sends the truth with blanks before it, size bytes in all, compressed as
+// nobody has asked for: a small answer that grows.
+func Gzip(size int) Fault {
+	return func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
+		a := record(r, func(w http.ResponseWriter, r *http.Request) { Huge(size)(w, r, truth) })
+		var small bytes.Buffer
+		z := gzip.NewWriter(&small)
+		z.Write(a.body.Bytes())
+		z.Close()
+		a.header.Set("Content-Encoding", "gzip")
+		a.body = small
+		a.send(w)
+	}
+}
+
+// Parrot sends what something makes of a parameter of the request.
+func Parrot(parameter string, something func(value string) Fault) Fault {
+	return func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
+		something(r.PostForm.Get(parameter))(w, r, truth)
+	}
+}
+
+// Hangup sends the truth and closes the connection after it, so that the next
+// request needs another one.
+func Hangup() Fault {
+	return func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
+		w.Header().Set("Connection", "close")
+		truth(w, r)
 	}
 }
 

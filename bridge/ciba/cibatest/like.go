@@ -156,8 +156,11 @@ func (p *Provider) slows() bool {
 }
 
 // replySlowDown says slow_down, and what else the provider says that this one is
-// like.
-func (p *Provider) replySlowDown(w http.ResponseWriter, interval time.Duration) {
+// like. That the interval is longer from now on is for who watches the answers.
+func (p *Provider) replySlowDown(w http.ResponseWriter, s *session) {
+	p.mu.Lock()
+	interval := s.interval + slowDownStep
+	p.mu.Unlock()
 	m := map[string]any{"error": "slow_down", "error_description": "cibatest says slow_down"}
 	if p.Like.Polling.Interval {
 		m["interval"] = int(interval / time.Second)

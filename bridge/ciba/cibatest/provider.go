@@ -96,6 +96,9 @@ type Provider struct {
 	// Discovery, Keys, Backchannel, Token and Revocation replace answers of these
 	// endpoints; nil replaces none.
 	Discovery, Keys, Backchannel, Token, Revocation Script
+	// Wires serves connections of DialContext in place of the provider; nil serves
+	// all as they should be.
+	Wires Wires
 
 	// EditMetadata, EditKeys, EditAck and EditTokens change JSON objects before
 	// they are sent; nil changes nothing.
@@ -117,6 +120,8 @@ type Provider struct {
 	replies  []int
 	refresh  map[string]*refreshToken
 	recent   []arrival
+	vouches  *authority // nil until the first use
+	secrets  []string
 }
 
 // Stats count what the provider saw.
@@ -127,14 +132,17 @@ type Stats struct {
 	// became e-mails (Mailed), and Throttled those that were one too many.
 	Rang, Mailed, Throttled int
 	// Early counts token requests that came before the interval had passed since
-	// the one before, and Overlapping those that came while another one for the
-	// same auth_req_id was being answered.
+	// the one before, or before the Retry-After of its answer, and Overlapping those
+	// that came while another one for the same auth_req_id was being answered. What
+	// faults answer counts as well.
 	Early, Overlapping int
 	// AfterEnd counts token requests for an auth_req_id that had already been
 	// answered with tokens or a final error.
 	AfterEnd int
 	// Redeemed counts token responses, Refreshed those to refresh tokens.
 	Redeemed, Refreshed int
+	// Connections counts those that DialContext was asked for.
+	Connections int
 }
 
 // Stats returns the counts so far.
@@ -158,9 +166,9 @@ func (p *Provider) routes() {
 	base := p.path()
 	p.mux.Handle("GET "+base+"/.well-known/openid-configuration", p.scripted(p.Discovery, &p.stats.Discovery, p.serveDiscovery))
 	p.mux.Handle("GET "+base+"/jwks", p.scripted(p.Keys, &p.stats.Keys, p.serveKeys))
-	p.mux.Handle("POST "+base+"/bc-authorize", p.scripted(p.Backchannel, &p.stats.Backchannel, p.serveBackchannel))
-	p.mux.Handle("POST "+base+"/revoke", p.scripted(p.Revocation, &p.stats.Revocation, p.serveRevocation))
-	p.mux.Handle("POST "+base+"/token", p.scripted(p.Token, &p.stats.Token, p.serveToken))
+	p.mux.Handle("POST "+base+"/bc-authorize", p.form(p.scripted(p.Backchannel, &p.stats.Backchannel, p.serveBackchannel)))
+	p.mux.Handle("POST "+base+"/revoke", p.form(p.scripted(p.Revocation, &p.stats.Revocation, p.serveRevocation)))
+	p.mux.Handle("POST "+base+"/token", p.form(p.watched(p.scripted(p.Token, &p.stats.Token, p.serveToken))))
 }
 
 // path returns the path of the issuer without a slash at its end.

@@ -56,6 +56,7 @@ func (p *Provider) serveRefresh(w http.ResponseWriter, form url.Values) {
 		m["id_token"] = p.idToken(g.request, access, current)
 	}
 	edit(p.EditTokens, m)
+	p.noteTokens(m)
 	reply(w, http.StatusOK, m)
 }
 

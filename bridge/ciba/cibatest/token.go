@@ -26,19 +26,19 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		replyError(w, http.StatusForbidden, "unauthorized_client")
 		return
 	}
-	s, early := p.arrive(r.PostForm.Get("auth_req_id"))
+	s := p.session(r.PostForm.Get("auth_req_id"))
 	if s == nil {
 		replyError(w, http.StatusBadRequest, "invalid_grant")
 		return
 	}
-	defer p.leave(s)
+	early := isEarly(r)
 	if p.LongPoll > 0 && !early && !p.Like.Polling.AtOnce {
 		p.hold(r.Context(), s)
 	}
 	status := p.conclude(s)
 	switch {
 	case status == statusPending && early && p.slows():
-		p.replySlowDown(w, p.lengthen(s))
+		p.replySlowDown(w, s)
 	case status == statusPending:
 		replyError(w, http.StatusBadRequest, "authorization_pending")
 	case status == statusDenied, status == statusExpired && p.Like.Polling.ExpiredAsDenied:
@@ -50,31 +50,6 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.replyTokens(w, s.Request)
 	}
-}
-
-// arrive notes a token request and reports whether it is early.
-func (p *Provider) arrive(authReqID string) (s *session, early bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s = p.sessions[authReqID]
-	if s == nil {
-		return nil, false
-	}
-	now := time.Now()
-	early = !s.asked.IsZero() && now.Sub(s.asked) < s.interval && !s.pinged
-	s.pinged = false
-	s.asked = now
-	s.asking++
-	count(&p.stats.Early, early)
-	count(&p.stats.Overlapping, s.asking > 1)
-	count(&p.stats.AfterEnd, s.ended)
-	return s, early
-}
-
-func (p *Provider) leave(s *session) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.asking--
 }
 
 // conclude returns the status that the answer has to tell, and redeems an
@@ -94,14 +69,6 @@ func (p *Provider) conclude(s *session) status {
 		}
 	}
 	return now
-}
-
-// lengthen returns the new interval.
-func (p *Provider) lengthen(s *session) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.interval += 5 * time.Second
-	return s.interval
 }
 
 // hold waits for a decision or the end of the long poll.
@@ -140,11 +107,6 @@ func (p *Provider) tokens(r Request) map[string]any {
 	}
 	m["id_token"] = p.idToken(r, access, refresh)
 	edit(p.EditTokens, m)
+	p.noteTokens(m)
 	return m
-}
-
-func count(n *int, yes bool) {
-	if yes {
-		*n++
-	}
 }
