@@ -17,10 +17,9 @@ const (
 	// anybody looks at the phone.
 	callTimeout = 20 * time.Second
 	ringLease   = callTimeout + 25*time.Second // recording the answer included
-	// pollTimeout includes the 30 s for which a provider may hold a token request
-	// (CIBA Core section 7.3).
-	pollTimeout = ciba.TokenTimeout
-	pollLease   = pollTimeout + 5*time.Second
+	// pollLease outlasts a poll, which includes the 30 s for which a provider may
+	// hold a token request (CIBA Core section 7.3).
+	pollLease = ciba.TokenTimeout + 5*time.Second
 
 	// renewTimeout is for a provider that answers slowly: to give up would end the
 	// session.

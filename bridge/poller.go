@@ -71,7 +71,7 @@ func (b *Bridge) ask(ctx context.Context, r store.Request) error {
 		return err
 	}
 	b.step(stepClaimed)
-	callCtx, cancel := context.WithTimeout(ctx, pollTimeout)
+	callCtx, cancel := context.WithDeadline(ctx, r.Poll.GiveUp(sent))
 	tokens, err := b.cfg.Provider.RequestToken(callCtx, ciba.TokenRequest{AuthReqID: r.Details.AuthReqID, Expect: expect(r)})
 	cancel()
 	b.called(ctx, metrics.Token, sent, err)

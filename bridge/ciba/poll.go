@@ -28,6 +28,9 @@ const (
 	// expiry at providers that call both by the same name, and count the time from a
 	// little earlier than we do.
 	DenialDoubt = 5 * time.Second
+	// LastAnswer is how long after the deadline the answer to the last request is
+	// waited for.
+	LastAnswer = 2 * time.Second
 )
 
 // A Poll is where one sign-in stands between two token requests. It is a plain
@@ -142,6 +145,17 @@ func (p Poll) Ended(now time.Time) Outcome {
 	default:
 		return OutcomeExpired
 	}
+}
+
+// GiveUp returns the instant at which a request that is sent at the instant now is
+// no longer waited for. A person who was told the deadline must not wait for a
+// provider that has stopped answering.
+func (p Poll) GiveUp(now time.Time) time.Time {
+	most, last := now.Add(TokenTimeout), p.Deadline.Add(LastAnswer)
+	if last.Before(most) {
+		return last
+	}
+	return most
 }
 
 // After returns the state and the outcome after one token request: sent is the

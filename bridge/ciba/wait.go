@@ -27,7 +27,9 @@ func (c *Client) Wait(ctx context.Context, ack Acknowledgement, expect Expect) (
 			return nil, fmt.Errorf("ciba: waiting for the person: %w", err)
 		}
 		sent := time.Now()
-		tokens, err = c.RequestToken(ctx, TokenRequest{AuthReqID: ack.AuthReqID, Expect: expect})
+		asking, cancel := context.WithDeadline(ctx, poll.GiveUp(sent))
+		tokens, err = c.RequestToken(asking, TokenRequest{AuthReqID: ack.AuthReqID, Expect: expect})
+		cancel()
 		if ctx.Err() != nil && err != nil {
 			return nil, err
 		}
