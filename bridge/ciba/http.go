@@ -64,6 +64,8 @@ func NewHTTPClient(tlsConfig *tls.Config) *http.Client {
 			MaxIdleConnsPerHost:    256,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: 32 << 10,
+			// Answers are small; a server cannot send one that grows.
+			DisableCompression: true,
 		},
 	}
 }

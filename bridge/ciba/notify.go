@@ -96,6 +96,9 @@ func NewNotificationHandler(cfg NotificationConfig) (*NotificationHandler, error
 
 // ServeHTTP implements [http.Handler].
 func (h *NotificationHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Whoever calls: the server reads what is left of a body after every answer. Not
+	// every server can set a deadline; those that cannot have their own.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(notificationRead))
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -130,14 +133,20 @@ func refuseNotification(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusUnauthorized)
 }
 
-// authenticate returns the sign-in that the bearer token is for.
+// authenticate returns the sign-in that the bearer token is for. A stranger who
+// has a token is worth a line in the log, and who has none is not.
 func (h *NotificationHandler) authenticate(r *http.Request) (id string, ok bool) {
-	if h.cfg.VerifyPeer != nil {
-		if err := h.cfg.VerifyPeer(r.TLS); err != nil {
-			h.cfg.Logger.Warn("notification by a stranger", "error", err)
-			return "", false
-		}
+	if id, ok = h.bearer(r); !ok || h.cfg.VerifyPeer == nil {
+		return id, ok
 	}
+	if err := h.cfg.VerifyPeer(r.TLS); err != nil {
+		h.cfg.Logger.Warn("notification by a stranger", "sign-in", id, "error", err)
+		return "", false
+	}
+	return id, true
+}
+
+func (h *NotificationHandler) bearer(r *http.Request) (id string, ok bool) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) != 1 {
 		return "", false
@@ -155,8 +164,6 @@ func readNotification(w http.ResponseWriter, r *http.Request) (o object, status 
 	if !isMediaType(r.Header.Get("Content-Type"), []string{"application/json"}) {
 		return nil, http.StatusUnsupportedMediaType
 	}
-	// Not every server can set a deadline; those that cannot have their own.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(notificationRead))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	var tooLarge *http.MaxBytesError
 	switch {

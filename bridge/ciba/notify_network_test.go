@@ -31,17 +31,21 @@ func (l *pipeListener) Close() error   { close(l.done); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestNotificationStalls: a body that does not come holds the server up for ten
-// seconds, and one that comes late but in time is taken.
+// seconds, whoever owes it, and one that comes late but in time is taken.
 func TestNotificationStalls(t *testing.T) {
 	for name, tc := range map[string]struct {
-		pause  time.Duration
-		status int
-		took   time.Duration
+		method, owner string
+		pause         time.Duration
+		status        int
+		took          time.Duration
 	}{
-		"for ever":       {time.Hour, 400, 10 * time.Second},
-		"for 9 seconds":  {9 * time.Second, 204, 9 * time.Second},
-		"not at all":     {0, 204, 0},
-		"for 11 seconds": {11 * time.Second, 400, 10 * time.Second},
+		"for ever":              {"POST", "s1", time.Hour, 400, 10 * time.Second},
+		"for 9 seconds":         {"POST", "s1", 9 * time.Second, 204, 9 * time.Second},
+		"not at all":            {"POST", "s1", 0, 204, 0},
+		"for 11 seconds":        {"POST", "s1", 11 * time.Second, 400, 10 * time.Second},
+		"without a token":       {"POST", "", time.Hour, 401, 10 * time.Second},
+		"with another method":   {"PUT", "s1", time.Hour, 405, 10 * time.Second},
+		"of an unknown sign-in": {"POST", "s9", time.Hour, 400, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -60,8 +64,12 @@ func TestNotificationStalls(t *testing.T) {
 				written := make(chan struct{})
 				go func() {
 					defer close(written)
-					fmt.Fprintf(here, "POST /notify HTTP/1.1\r\nHost: client.test\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-						must(d.tokens.Mint("s1")), len(body), body[:5])
+					token := "none"
+					if tc.owner != "" {
+						token = must(d.tokens.Mint(tc.owner))
+					}
+					fmt.Fprintf(here, "%s /notify HTTP/1.1\r\nHost: client.test\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+						tc.method, token, len(body), body[:5])
 					time.Sleep(tc.pause)
 					fmt.Fprint(here, body[5:]) // fails if nobody waits any more
 				}()

@@ -361,14 +361,23 @@ func TestLostPing(t *testing.T) {
 func TestPeerIsVerified(t *testing.T) {
 	op := &cibatest.Provider{Delivery: "ping"}
 	var saw *tls.ConnectionState
+	var log strings.Builder
 	d := newDesk(t, op, func(cfg *ciba.NotificationConfig) {
 		cfg.VerifyPeer = func(s *tls.ConnectionState) error { saw = s; return errors.New("no certificate") }
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
+	d.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil))
+	if log.Len() > 0 {
+		t.Errorf("who has no token fills the log: %s", log.String())
+	}
 	ack := d.ring(t, "s1")
 	op.Approve(ack.AuthReqID)
 	wantReplies(t, op, 401)
 	d.wantPings(t)
 	if saw != nil {
 		t.Error("without TLS there is a state")
+	}
+	if !strings.Contains(log.String(), "stranger") {
+		t.Error("a stranger with a token is not logged")
 	}
 }
