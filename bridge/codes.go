@@ -12,15 +12,10 @@ import (
 	"github.com/carillon-iot/carillon/schemas"
 )
 
-// deviceFields are those of an authentication request that the device fills. It
-// is read only.
-var deviceFields = []string{"Scope", "LoginHint", "LoginHintToken", "IDTokenHint", "ACRValues"}
-
 // callCode says what a failed authentication request means to the device.
 func (b *Bridge) callCode(err error) (schemas.Code, time.Duration) {
 	var answer *ciba.Error
 	errors.As(err, &answer)
-	var field *ciba.FieldError
 	switch {
 	case errors.Is(err, ciba.ErrInterrupted):
 		return schemas.Interrupted, 0 // it may be ringing
@@ -32,19 +27,29 @@ func (b *Bridge) callCode(err error) (schemas.Code, time.Duration) {
 		return schemas.AccessDenied, 0
 	case answer != nil && answer.Code == ciba.CodeInvalidScope:
 		return schemas.InvalidScope, 0
-	case errors.As(err, &field) && slices.Contains(deviceFields, field.Field):
+	case saidByDevice(err):
 		return schemas.Malformed, 0 // nothing that could be sent
 	default:
 		return schemas.ProviderError, retryAfter(answer)
 	}
 }
 
+// saidByDevice reports whether a request was not sent for what the device says in
+// it. For all else in it the bridge answers, or the provider's metadata.
+func saidByDevice(err error) bool {
+	field, ok := errors.AsType[*ciba.FieldError](err)
+	return ok && slices.Contains(deviceFields, field.Field)
+}
+
+// deviceFields are those of an authentication request that the device fills. It
+// is read only.
+var deviceFields = []string{"Scope", "LoginHint", "LoginHintToken", "IDTokenHint", "ACRValues"}
+
 // pollCode says what a final outcome other than a grant or a denial means to the
 // device. err is what the last poll brought; nil if there was none.
 func pollCode(outcome ciba.Outcome, err error) (schemas.Code, time.Duration) {
 	var answer *ciba.Error
 	errors.As(err, &answer)
-	var token *ciba.IDTokenError
 	switch {
 	case outcome == ciba.OutcomeExpired:
 		return schemas.Expired, 0
@@ -54,21 +59,25 @@ func pollCode(outcome ciba.Outcome, err error) (schemas.Code, time.Duration) {
 		// The auth_req_id was ours. That the provider does not know it means that
 		// an answer with tokens was lost.
 		return schemas.Interrupted, 0
-	case errors.As(err, &token) && token.Check == ciba.CheckSubject:
+	case errors.Is(err, ciba.ErrWrongPerson):
 		return schemas.WrongPerson, 0
 	default:
 		return schemas.ProviderError, retryAfter(answer)
 	}
 }
 
-// providerRetry is how long a device waits where the provider does not say.
-const providerRetry = 5 * time.Second
+// providerRetry is how long a device waits where the provider does not say, and
+// maxProviderRetry where it says more: nobody is locked out for hours by a header.
+const (
+	providerRetry    = 5 * time.Second
+	maxProviderRetry = time.Minute
+)
 
 func retryAfter(answer *ciba.Error) time.Duration {
 	if answer == nil || answer.RetryAfter == 0 {
 		return providerRetry
 	}
-	return answer.RetryAfter
+	return min(answer.RetryAfter, maxProviderRetry)
 }
 
 // clientRetry is how long a device waits before the next renewal where the
@@ -103,25 +112,21 @@ func renewCode(err error) (schemas.Code, time.Duration) {
 // complain logs what the provider did wrong; an operator must see at once that
 // the client is not accepted, or that the settings do not fit the provider.
 func (b *Bridge) complain(k store.Key, code schemas.Code, err error) {
-	level := slog.LevelWarn
-	switch {
-	case errors.Is(err, ciba.ErrInvalidClient), code == schemas.ProviderError && errors.As(err, new(*ciba.FieldError)):
-		level = slog.LevelError
-	case code == schemas.UnknownPerson, code == schemas.AccessDenied, code == schemas.Expired:
+	switch code {
+	case schemas.UnknownPerson, schemas.AccessDenied, schemas.Expired:
 		return // the line of the ended request says it
 	}
-	b.log.Log(context.Background(), level, "the provider fails a sign-in", "device", k.Device, "request", k.ID, "code", code.String(), "error", loggable(err))
+	b.log.Log(context.Background(), severity(err), "the provider fails a sign-in", "device", k.Device, "request", k.ID, "code", code.String(), "error", err)
 }
 
-// loggable removes the provider's own words, which may repeat a hint.
-func loggable(err error) error {
-	var answer *ciba.Error
-	if !errors.As(err, &answer) {
-		return err
+// severity is the level at which a provider's failure is logged: an error if an
+// operator must act.
+func severity(err error) slog.Level {
+	_, misfit := errors.AsType[*ciba.FieldError](err)
+	if errors.Is(err, ciba.ErrInvalidClient) || misfit && !saidByDevice(err) {
+		return slog.LevelError
 	}
-	silent := *answer
-	silent.Description = ""
-	return &silent
+	return slog.LevelWarn
 }
 
 func isClosed(err error) bool { return errors.Is(err, store.ErrClosed) }

@@ -15,7 +15,7 @@ import (
 func (b *Bridge) decided(ctx context.Context, r store.Request, next ciba.Poll, outcome ciba.Outcome, tokens *ciba.Tokens, err error) error {
 	if outcome == ciba.OutcomePending {
 		if next.Failures > 0 {
-			b.log.Warn("a poll failed", "device", r.Device, "request", r.ID, "failures", next.Failures, "error", loggable(err))
+			b.log.Log(ctx, severity(err), "a poll failed", "device", r.Device, "request", r.ID, "failures", next.Failures, "error", err)
 		}
 		return b.polled(ctx, r, next)
 	}

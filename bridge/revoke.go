@@ -49,9 +49,9 @@ func (b *Bridge) revokeToken(ctx context.Context, r store.Revocation) {
 	case err == nil:
 		log.Debug("a refresh token is revoked")
 	case ended:
-		log.Warn("a refresh token is not revoked", "error", loggable(err))
+		log.Warn("a refresh token is not revoked", "error", err)
 	default:
-		log.Debug("a refresh token is not revoked yet", "error", loggable(err))
+		log.Debug("a refresh token is not revoked yet", "error", err)
 		return
 	}
 	if err := b.cfg.Store.Revoked(ctx, r); err != nil && !isClosed(err) {

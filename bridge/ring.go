@@ -91,9 +91,6 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 	}
 	code, retry := b.callCode(cause)
 	b.complain(a.Key, code, cause)
-	if retry > a.expiry/2 {
-		retry = a.expiry / 2
-	}
 	// A hint that the provider does not take, or that was not even sent, may still
 	// claim to be about somebody, who must not pay for it.
 	var back []store.Quota

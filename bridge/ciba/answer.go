@@ -52,9 +52,8 @@ func (a *answer) object(mediaTypes ...string) (object, error) {
 }
 
 func (a *answer) json(mediaTypes []string) (object, error) {
-	got := a.header.Get("Content-Type")
-	if !isMediaType(got, mediaTypes) {
-		return nil, a.protocolErrorf("status %d with content type %q, want %q", a.status, printable(got, 64), "application/json")
+	if got := a.header.Get("Content-Type"); !isMediaType(got, mediaTypes) {
+		return nil, a.protocolErrorf("status %d with content type %s, want %q", a.status, word(bareMediaType(got), usualMediaTypes), "application/json")
 	}
 	if a.tooLarge {
 		return nil, a.protocolErrorf("status %d with a body of more than %d bytes", a.status, len(a.body)-1)
@@ -72,8 +71,22 @@ func isMediaType(header string, types []string) bool {
 	if slices.Contains(types, header) {
 		return true
 	}
+	return slices.Contains(types, bareMediaType(header))
+}
+
+// bareMediaType returns the media type without its parameters, "" if it is none.
+func bareMediaType(header string) string {
 	mediaType, _, err := mime.ParseMediaType(header)
-	return err == nil && slices.Contains(types, mediaType)
+	if err != nil {
+		return ""
+	}
+	return mediaType
+}
+
+// usualMediaTypes are what turns up where JSON belongs. It is read only.
+var usualMediaTypes = []string{
+	"text/html", "text/plain", "text/json", "text/xml", "application/xml", "application/xhtml+xml", "application/jwt",
+	"application/jwk-set+json", "application/problem+json", "application/octet-stream", "application/x-www-form-urlencoded",
 }
 
 // failure is the error for an answer whose status is not 200.

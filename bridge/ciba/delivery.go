@@ -20,7 +20,7 @@ const (
 // checkDelivery holds the request and the provider's metadata against the mode.
 func (c *Client) checkDelivery(req *AuthenticationRequest, m *Metadata) error {
 	if m.BackchannelTokenDeliveryModes != nil && !slices.Contains(m.BackchannelTokenDeliveryModes, string(c.delivery)) {
-		return fieldErrorf("Delivery", "is %q, but the provider supports %q", c.delivery, m.BackchannelTokenDeliveryModes)
+		return fieldErrorf("Delivery", "is %q, but the provider supports %s", c.delivery, some(m.BackchannelTokenDeliveryModes))
 	}
 	switch {
 	case c.delivery != DeliveryPoll:

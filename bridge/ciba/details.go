@@ -98,7 +98,7 @@ func (r *AuthenticationRequest) checkDetailTypes(m *Metadata) error {
 	for i, d := range r.AuthorizationDetails {
 		kind, err := detailType(d)
 		if err == nil && m.AuthorizationDetailsTypes != nil && !slices.Contains(m.AuthorizationDetailsTypes, kind) {
-			return fieldErrorf("AuthorizationDetails", "element %d is of type %q, but the provider knows %q", i, kind, m.AuthorizationDetailsTypes)
+			return fieldErrorf("AuthorizationDetails", "element %d is of type %q, but the provider knows %s", i, kind, some(m.AuthorizationDetailsTypes))
 		}
 	}
 	return nil

@@ -87,6 +87,10 @@
 // classes it belongs to, such as [ErrDenied], [ErrExpired], [ErrUnavailable] or
 // [ErrProtocol]. A provider's own error answer is an [*Error]; a refused ID
 // token is an [*IDTokenError]; a request that was never sent because a field of
-// it is wrong is a [*FieldError]. No error, and no value printed with the fmt
-// or log/slog packages, contains a secret, a token, an auth_req_id or a hint.
+// it is wrong is a [*FieldError].
+//
+// No error text, and no value printed with the fmt or log/slog packages, contains
+// a secret, a token, an auth_req_id or a hint. As a provider may repeat these
+// wherever it writes, texts have none of its words but registered ones, codes
+// made of letters, and what its metadata says; [Error].Description has the rest.
 package ciba

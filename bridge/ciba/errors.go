@@ -67,7 +67,8 @@ var (
 	// ErrUserCode: the user code is missing or wrong.
 	ErrUserCode = errors.New("ciba: missing or invalid user code")
 	// ErrInvalidClient: the client's credentials, or its registration, do not
-	// allow this request. A person cannot help; an operator must.
+	// allow this request. A person cannot help; an operator must. One whose
+	// certificate the server refuses in the TLS handshake is also ErrUnavailable.
 	ErrInvalidClient = errors.New("ciba: client not accepted")
 	// ErrInvalidRequest: the provider refuses the request as it is written: its
 	// form, scope, target or authorization details.
@@ -88,12 +89,16 @@ var (
 	// ErrIDToken: the ID token is refused. Every [*IDTokenError] is one. Such an
 	// error is also ErrProtocol.
 	ErrIDToken = errors.New("ciba: ID token refused")
+	// ErrWrongPerson: the ID token is good, but for another person than
+	// Expect.Subject. Such an error is also ErrIDToken.
+	ErrWrongPerson = errors.New("ciba: another person than expected")
 )
 
 // An Error is the error answer of a provider.
 //
 // Description and unknown codes were written by the provider: they are bounded
-// in length and free of control characters, and deserve no further trust.
+// in length and free of control characters, and deserve no further trust. They
+// may repeat what was sent: a hint, say.
 type Error struct {
 	// Endpoint is the request that failed: "backchannel authentication",
 	// "token", "revocation", "discovery" or "key set", or "notification" for what the provider
@@ -117,7 +122,8 @@ type Error struct {
 	means []error // its classes at this provider; nil for those of the specification
 }
 
-// Error returns the endpoint, the status, the code and the description.
+// Error returns the endpoint, the status and the code, unless that does not look
+// like one. It leaves the description out, so that the text can be logged.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Status == 0 {
@@ -126,12 +132,19 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, "ciba: %s endpoint answered %d", e.Endpoint, e.Status)
 	}
 	if e.Code != "" {
-		fmt.Fprintf(&b, " %s", e.Code)
-	}
-	if e.Description != "" {
-		fmt.Fprintf(&b, ": %q", e.Description)
+		b.WriteString(" " + e.Code.text())
 	}
 	return b.String()
+}
+
+// text returns the code if it is known or looks like one: lower-case letters and
+// underscores.
+func (c Code) text() string {
+	_, known := classesOf[c]
+	if known || !strings.ContainsFunc(string(c), func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) {
+		return string(c)
+	}
+	return "an unknown code"
 }
 
 // Is reports whether target is a class of e.
@@ -223,6 +236,8 @@ type IDTokenError struct {
 	Check Check
 	// Problem says what is wrong with it.
 	Problem string
+
+	wrongPerson bool
 }
 
 // Error returns "ciba: ID token refused: <check>: <problem>".
@@ -230,9 +245,10 @@ func (e *IDTokenError) Error() string {
 	return ErrIDToken.Error() + ": " + string(e.Check) + ": " + e.Problem
 }
 
-// Is reports whether target is [ErrIDToken] or [ErrProtocol].
+// Is reports whether target is [ErrIDToken], [ErrProtocol] or, for a sub that is
+// as it should be but another's, [ErrWrongPerson].
 func (e *IDTokenError) Is(target error) bool {
-	return target == ErrIDToken || target == ErrProtocol
+	return target == ErrIDToken || target == ErrProtocol || target == ErrWrongPerson && e.wrongPerson
 }
 
 // A Check names a property of an ID token (OpenID Connect Core sections 2 and

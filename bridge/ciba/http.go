@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -118,9 +119,10 @@ func (c *Client) do(ctx context.Context, x exchange) (*answer, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		var uncertified *certificateError
-		unsent := x.form == nil || wire.unsent() || errors.As(err, &uncertified)
-		return nil, &transportError{endpoint: x.endpoint, unsent: unsent, err: err}
+		_, uncertified := errors.AsType[*certificateError](err)
+		refused := isCertificateAlert(err)
+		unsent := x.form == nil || wire.unsent() || uncertified || refused
+		return nil, &transportError{endpoint: x.endpoint, unsent: unsent, refused: refused, err: err}
 	}
 	defer resp.Body.Close()
 	a := &answer{endpoint: x.endpoint, status: resp.StatusCode, header: resp.Header}
@@ -165,10 +167,20 @@ func (w *wireState) trace(ctx context.Context) context.Context {
 
 func (w *wireState) unsent() bool { return w.asked.Load() && !w.had.Load() }
 
+// isCertificateAlert reports whether the server has ended the TLS handshake for
+// want of a client certificate, or because of it. In TLS 1.3 the client learns of
+// it after it has sent its request, which the server then has not read (RFC 8446
+// section 4.4.2.4).
+func isCertificateAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate")
+}
+
 // A transportError is a request without a complete answer.
 type transportError struct {
 	endpoint string
 	unsent   bool // it certainly had no effect
+	refused  bool // for the client's certificate
 	status   int  // of the answer whose body was cut off; 0 if there was none
 	err      error
 }
@@ -180,18 +192,20 @@ func (e *transportError) Error() string {
 	return fmt.Sprintf("ciba: %s endpoint: %s", e.endpoint, e.cause())
 }
 
-// cause is the text of err without what net/http quotes of an answer that is not
-// HTTP, which may be a part of anything.
+// cause is the text of err without what it quotes: net/http and crypto/tls put
+// what a server sent between quotation marks, and that may be a part of anything.
 func (e *transportError) cause() string {
-	text := e.err.Error()
-	if head, tail, ok := strings.Cut(text, "connection broken"); ok {
-		tail, _, _ = strings.Cut(tail, `"`)
-		text = head + "connection broken" + strings.TrimRight(tail, ": ")
+	err := e.err
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // the endpoint is known without its URL
 	}
-	return printable(text, maxCause)
+	return printable(quotation.ReplaceAllString(err.Error(), `"…"`), maxCause)
 }
 
 const maxCause = 512
+
+// quotation matches what %q makes.
+var quotation = regexp.MustCompile(`"(\\.|[^"\\])*("|$)`)
 
 func (e *transportError) Unwrap() error { return e.err }
 
@@ -203,6 +217,8 @@ func (e *transportError) Is(target error) bool {
 		return e.unsent || e.status < 200 || e.status > 299
 	case ErrInterrupted:
 		return !e.unsent && e.status < 300
+	case ErrInvalidClient:
+		return e.refused
 	default:
 		return false
 	}

@@ -144,6 +144,35 @@ func (o object) flag(name string) (bool, error) {
 	return false, fmt.Errorf("member %q is not a boolean", name)
 }
 
+// word quotes what a provider wrote if it is one of a vocabulary, in whatever
+// case. Other words are not repeated: a provider may write anything anywhere, a
+// token or a person's address too, and errors end in logs.
+func word(s string, vocabulary []string) string {
+	if s == "" {
+		return "missing"
+	}
+	for _, w := range vocabulary {
+		if strings.EqualFold(s, w) {
+			return strconv.Quote(s)
+		}
+	}
+	return "something else"
+}
+
+// some quotes the beginning of a list that a provider wrote.
+func some(list []string) string {
+	const many, long = 8, 32
+	var b strings.Builder
+	for i, s := range list {
+		if i == many {
+			fmt.Fprintf(&b, " and %d more", len(list)-many)
+			break
+		}
+		fmt.Fprintf(&b, " %q", printable(s, long))
+	}
+	return "[" + strings.TrimPrefix(b.String(), " ") + "]"
+}
+
 // printable returns at most limit bytes of s, each unprintable character
 // replaced, for text that a stranger wrote.
 func printable(s string, limit int) string {

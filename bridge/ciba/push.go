@@ -58,6 +58,6 @@ func (a *answer) pushError(o object) error {
 	case CodeAccessDenied, CodeExpiredToken, CodeTransactionFailed:
 		return e
 	default:
-		return a.protocolErrorf("error %q is not one that a push may carry", e.Code)
+		return a.protocolErrorf("error %s is not one that a push may carry", e.Code.text())
 	}
 }

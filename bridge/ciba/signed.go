@@ -78,7 +78,7 @@ func (s *requestSigner) check(m *Metadata) error {
 	case m.BackchannelRequestSigningAlgs == nil:
 		return fieldErrorf("RequestSigning", "is set, but the provider does not support signed authentication requests")
 	case !slices.Contains(m.BackchannelRequestSigningAlgs, string(s.alg)):
-		return fieldErrorf("RequestSigning", "uses algorithm %q, but the provider supports %q", s.alg, m.BackchannelRequestSigningAlgs)
+		return fieldErrorf("RequestSigning", "uses algorithm %q, but the provider supports %s", s.alg, some(m.BackchannelRequestSigningAlgs))
 	}
 	return nil
 }

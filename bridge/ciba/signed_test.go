@@ -89,7 +89,7 @@ func TestSignedRequest(t *testing.T) {
 func capture(t *testing.T, op *cibatest.Provider, client *ciba.Client) url.Values {
 	t.Helper()
 	var form url.Values
-	op.Backchannel = always(func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
+	op.Backchannel = cibatest.Always(func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
 		truth(w, r)
 		form = r.PostForm
 	})

@@ -174,6 +174,10 @@ func opaqueToken(o object, name string) (string, error) {
 	return s, err
 }
 
+// tokenTypes are those of the registry, and what token exchange says for none
+// (RFC 8693). It is read only.
+var tokenTypes = []string{"Bearer", "DPoP", "MAC", "PoP", "N_A"}
+
 func parseTokenType(o object, bound bool) (string, error) {
 	got, err := o.text("token_type", maxCode)
 	if err != nil {
@@ -184,7 +188,7 @@ func parseTokenType(o object, bound bool) (string, error) {
 		want = "DPoP"
 	}
 	if !strings.EqualFold(got, want) {
-		return "", fmt.Errorf("member %q is %q, want %q", "token_type", printable(got, maxCode), want)
+		return "", fmt.Errorf("member %q is %s, want %q", "token_type", word(got, tokenTypes), want)
 	}
 	return want, nil
 }

@@ -64,11 +64,11 @@ func parseHeader(data []byte, algs []jose.SignatureAlgorithm) (joseHeader, error
 	}
 	alg, err := o.text("alg", maxCode)
 	if err != nil || !slices.Contains(algs, jose.SignatureAlgorithm(alg)) {
-		return joseHeader{}, refuse(CheckAlg, "%q is not one of %q", printable(alg, maxCode), algs)
+		return joseHeader{}, refuse(CheckAlg, "is %s, want one of %q", word(alg, signatureAlgs), algs)
 	}
 	typ, err := o.text("typ", maxCode)
 	if err != nil || typ != "" && !strings.EqualFold(typ, "JWT") {
-		return joseHeader{}, refuse(CheckTyp, "%q is not %q", printable(typ, maxCode), "JWT")
+		return joseHeader{}, refuse(CheckTyp, "is %s, want %q", word(typ, tokenTyps), "JWT")
 	}
 	if _, ok := o["crit"]; ok {
 		return joseHeader{}, refuse(CheckForm, "header has critical extensions")
@@ -79,6 +79,12 @@ func parseHeader(data []byte, algs []jose.SignatureAlgorithm) (joseHeader, error
 	}
 	return joseHeader{alg: jose.SignatureAlgorithm(alg), kid: kid}, nil
 }
+
+// What headers say that are not to be accepted. Both are read only.
+var (
+	signatureAlgs = []string{"none", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA"}
+	tokenTyps     = []string{"at+jwt", "logout+jwt", "JWE", "JOSE", "dpop+jwt", "secevent+jwt"}
+)
 
 // verifySignature holds the signature against the provider's keys. If no known
 // key made it, the keys may be out of date and are fetched again, as often as
@@ -102,12 +108,12 @@ func (c *Client) verifySignature(ctx context.Context, jws *compactJWS, h joseHea
 func (s *keySet) verify(jws *compactJWS, h joseHeader) error {
 	candidates := s.candidates(h.kid, h.alg)
 	if len(candidates) == 0 {
-		return refuse(CheckKey, "%q names no %s key among the provider's %d", printable(h.kid, maxCode), h.alg, len(s.keys))
+		return refuse(CheckKey, "names no %s key among the provider's %d", h.alg, len(s.keys))
 	}
 	for _, k := range candidates {
 		if jws.signedBy(k.Key, h.alg) {
 			return nil
 		}
 	}
-	return refuse(CheckSignature, "was not made with the provider's key %q", printable(h.kid, maxCode))
+	return refuse(CheckSignature, "was not made with the provider's key of that name")
 }
