@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,7 +21,7 @@ import (
 func authOf(t testing.TB, op *cibatest.Provider) ciba.Authenticator {
 	t.Helper()
 	if methods := op.Like.Client.Auth; methods == nil || slices.Contains(methods, profile.ClientSecretBasic) {
-		return ciba.ClientSecretBasic(cibatest.ClientSecret)
+		return ciba.ClientSecretBasic(cmp.Or(op.ClientSecret, cibatest.ClientSecret))
 	}
 	key := mtlstest.Key(t)
 	op.ClientKeys = []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1"}}

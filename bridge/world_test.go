@@ -17,6 +17,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
@@ -45,7 +46,8 @@ type world struct {
 	metrics *metrics.Set // of the last start
 
 	signer atomic.Pointer[schemas.Signer]
-	client *ciba.Client
+	http   *http.Client                // that reaches the provider
+	client atomic.Pointer[ciba.Client] // of the provider
 	keys   *store.Keyring
 
 	bridge atomic.Pointer[bridge.Bridge]            // nil while there is none
@@ -79,7 +81,7 @@ func (w *world) end() {
 
 func newWorld(t testing.TB, op *cibatest.Provider) *world {
 	t.Helper()
-	w := &world{t: t, ca: mtlstest.New(t), op: op, auth: authOf(t, op), policy: policy.Default(), devices: make(map[schemas.DeviceID]*device), over: make(chan struct{})}
+	w := &world{t: t, ca: mtlstest.New(t), policy: policy.Default(), devices: make(map[schemas.DeviceID]*device), over: make(chan struct{})}
 	w.db = filepath.Join(t.TempDir(), "bridge.db")
 	var err error
 	if w.seal, err = schemas.GenerateSealKey(); err != nil {
@@ -88,6 +90,15 @@ func newWorld(t testing.TB, op *cibatest.Provider) *world {
 	if w.keys, err = store.NewKeyring(bytes.Repeat([]byte{7}, store.KeySize)); err != nil {
 		t.Fatal(err)
 	}
+	w.meet(op, op.Client())
+	w.renewBridge()
+	return w
+}
+
+// meet makes op the provider of the next start, reached through hc.
+func (w *world) meet(op *cibatest.Provider, hc *http.Client) {
+	w.t.Helper()
+	w.op, w.http, w.auth = op, hc, authOf(w.t, op)
 	op.Endpoint = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.bridge.Load() == nil {
 			rw.WriteHeader(http.StatusBadGateway) // of the proxy that finds no bridge
@@ -95,8 +106,35 @@ func newWorld(t testing.TB, op *cibatest.Provider) *world {
 		}
 		w.desk.Load().ServeHTTP(rw, r)
 	})
-	w.renewBridge()
-	return w
+}
+
+// connect makes bridges clients of the provider: the next one, and the one that
+// runs.
+func (w *world) connect() {
+	w.t.Helper()
+	client, err := ciba.New(ciba.Config{
+		Issuer:     w.op.IssuerURL(),
+		ClientID:   cibatest.ClientID,
+		Auth:       w.auth,
+		Delivery:   ciba.DeliveryMode(w.op.Delivery),
+		HTTPClient: w.http,
+		Profile:    w.op.Like,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.client.Store(client)
+	if b := w.bridge.Load(); b != nil {
+		w.open(b)
+	}
+}
+
+// open opens the desk of a bridge if the provider notifies.
+func (w *world) open(b *bridge.Bridge) {
+	w.t.Helper()
+	if w.op.Delivery == "ping" || w.op.Delivery == "push" {
+		w.desk.Store(w.endpoint(b))
+	}
 }
 
 // renewBridge gives the bridge a new certificate.
@@ -111,17 +149,7 @@ func (w *world) start() {
 	w.cancel = cancel
 	w.dead = new(atomic.Bool)
 	var err error
-	w.client, err = ciba.New(ciba.Config{
-		Issuer:     w.op.IssuerURL(),
-		ClientID:   cibatest.ClientID,
-		Auth:       w.auth,
-		Delivery:   ciba.DeliveryMode(w.op.Delivery),
-		HTTPClient: w.op.Client(),
-		Profile:    w.op.Like,
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.connect()
 	w.metrics = metrics.New()
 	w.store, err = store.Open(ctx, store.Config{Database: store.SQLite{Path: w.db, UnsafeNoSync: true}, Keys: w.keys, Meter: w.metrics})
 	if err != nil {
@@ -131,9 +159,7 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if w.op.Delivery == "ping" || w.op.Delivery == "push" {
-		w.desk.Store(w.endpoint(b))
-	}
+	w.open(b)
 	w.bridge.Store(b)
 	w.ended = make(chan error, 1)
 	go func() { w.ended <- b.Run(ctx) }()
@@ -144,7 +170,7 @@ func (w *world) start() {
 func (w *world) endpoint(b *bridge.Bridge) *ciba.NotificationHandler {
 	w.t.Helper()
 	cfg := b.Notifications()
-	cfg.Client = w.client
+	cfg.Client = w.client.Load()
 	h, err := ciba.NewNotificationHandler(cfg)
 	if err != nil {
 		w.t.Fatal(err)
@@ -158,8 +184,8 @@ func (w *world) config() bridge.Config {
 		Signer:         func() (*schemas.Signer, error) { return w.signer.Load(), nil },
 		SealKeys:       []*schemas.SealKey{w.seal},
 		Devices:        w.ca.Roots(),
-		Provider:       mortal{w.client, w.client, w.dead},
-		Renewer:        mortal{w.client, w.client, w.dead},
+		Provider:       mortal{&w.client, w.dead},
+		Renewer:        mortal{&w.client, w.dead},
 		Issuer:         w.op.IssuerURL(),
 		Delivery:       ciba.DeliveryMode(w.op.Delivery),
 		Store:          w.store,
@@ -203,9 +229,8 @@ func (w *world) kill() {
 
 // A mortal provider hears nothing from a dead bridge.
 type mortal struct {
-	bridge.Provider
-	bridge.Renewer
-	dead *atomic.Bool
+	client *atomic.Pointer[ciba.Client]
+	dead   *atomic.Bool
 }
 
 var errDead = errors.New("the bridge is dead")
@@ -215,15 +240,17 @@ func (m mortal) RequestAuthentication(ctx context.Context, r ciba.Authentication
 		<-ctx.Done()
 		return ciba.Acknowledgement{}, errDead
 	}
-	return m.Provider.RequestAuthentication(ctx, r)
+	return m.client.Load().RequestAuthentication(ctx, r)
 }
+
+func (m mortal) Profile() profile.Profile { return m.client.Load().Profile() }
 
 func (m mortal) RequestToken(ctx context.Context, r ciba.TokenRequest) (*ciba.Tokens, error) {
 	if m.dead.Load() {
 		<-ctx.Done()
 		return nil, errDead
 	}
-	return m.Provider.RequestToken(ctx, r)
+	return m.client.Load().RequestToken(ctx, r)
 }
 
 func (m mortal) Refresh(ctx context.Context, r ciba.RefreshRequest) (*ciba.Tokens, error) {
@@ -231,7 +258,7 @@ func (m mortal) Refresh(ctx context.Context, r ciba.RefreshRequest) (*ciba.Token
 		<-ctx.Done()
 		return nil, errDead
 	}
-	return m.Renewer.Refresh(ctx, r)
+	return m.client.Load().Refresh(ctx, r)
 }
 
 func (m mortal) Revoke(ctx context.Context, token string, hint ciba.TokenTypeHint) error {
@@ -239,7 +266,7 @@ func (m mortal) Revoke(ctx context.Context, token string, hint ciba.TokenTypeHin
 		<-ctx.Done()
 		return errDead
 	}
-	return m.Renewer.Revoke(ctx, token, hint)
+	return m.client.Load().Revoke(ctx, token, hint)
 }
 
 // A bus brings what a living bridge publishes to the devices.
@@ -275,6 +302,12 @@ func (l *logs) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(b)
+}
+
+func (l *logs) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
 }
 
 func (l *logs) String() string {

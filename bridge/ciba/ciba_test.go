@@ -54,8 +54,17 @@ var allClasses = []error{
 	ciba.ErrPending, ciba.ErrSlowDown, ciba.ErrDenied, ciba.ErrExpired, ciba.ErrInvalidGrant,
 	ciba.ErrUnknownUser, ciba.ErrInvalidBindingMessage, ciba.ErrUserCode, ciba.ErrInvalidClient,
 	ciba.ErrInvalidRequest, ciba.ErrUseDPoPNonce, ciba.ErrUnavailable, ciba.ErrInterrupted,
-	ciba.ErrProtocol, ciba.ErrIDToken, ciba.ErrTransactionFailed,
+	ciba.ErrProtocol, ciba.ErrIDToken, ciba.ErrWrongPerson, ciba.ErrTransactionFailed,
 }
+
+func classes(list ...error) []error { return list }
+
+// What errors of requests to the provider often are.
+var (
+	down      = classes(ciba.ErrUnavailable)
+	lost      = classes(ciba.ErrUnavailable, ciba.ErrInterrupted)
+	violation = classes(ciba.ErrProtocol)
+)
 
 // wantClasses checks that err belongs to exactly these classes.
 func wantClasses(t testing.TB, err error, classes ...error) {

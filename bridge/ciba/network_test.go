@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
@@ -144,43 +143,28 @@ func TestResetIsInterrupted(t *testing.T) {
 	}
 }
 
-func TestTLSFaults(t *testing.T) {
-	for name, trust := range map[string]func(*httptest.Server) *tls.Config{
-		"unknown authority": func(*httptest.Server) *tls.Config { return nil },
-		"another host": func(s *httptest.Server) *tls.Config {
-			pool := x509.NewCertPool()
-			pool.AddCert(s.Certificate())
-			return &tls.Config{RootCAs: pool, ServerName: "op.invalid"}
-		},
-		"expired": func(s *httptest.Server) *tls.Config {
-			pool := x509.NewCertPool()
-			pool.AddCert(s.Certificate())
-			return &tls.Config{RootCAs: pool, Time: func() time.Time { return time.Unix(1<<33, 0) }}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			op := quick()
-			s, _ := server(t, op, func(s *httptest.Server) { s.Config.ErrorLog = discard })
-			hc := ciba.NewHTTPClient(trust(s))
-			defer hc.CloseIdleConnections()
-			_, err := networkClient(t, op, hc).RequestAuthentication(t.Context(), anna())
-			wantClasses(t, err, ciba.ErrUnavailable)
-		})
-	}
-}
-
-func TestOldTLSIsRefused(t *testing.T) {
+// TestAnswersThatGrow: ours are not compressed, and one that a caller's client
+// unpacks is read as far as it may be long.
+func TestAnswersThatGrow(t *testing.T) {
 	op := quick()
-	s, _ := server(t, op, func(s *httptest.Server) {
-		s.Config.ErrorLog = discard
-		s.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	asked := make(chan string, 2)
+	op.Backchannel = cibatest.Always(func(w http.ResponseWriter, r *http.Request, truth http.HandlerFunc) {
+		asked <- r.Header.Get("Accept-Encoding")
+		cibatest.Gzip(32<<20)(w, r, truth)
 	})
-	pool := x509.NewCertPool()
-	pool.AddCert(s.Certificate())
-	hc := ciba.NewHTTPClient(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10})
-	defer hc.CloseIdleConnections()
+	_, hc := server(t, op, nil)
 	_, err := networkClient(t, op, hc).RequestAuthentication(t.Context(), anna())
-	wantClasses(t, err, ciba.ErrUnavailable)
+	wantClasses(t, err, ciba.ErrProtocol)
+	if got := <-asked; got != "" {
+		t.Errorf("Accept-Encoding is %q, want none", got)
+	}
+	foreign := hc.Transport.(*http.Transport).Clone()
+	foreign.DisableCompression = false
+	defer foreign.CloseIdleConnections()
+	_, err = networkClient(t, op, &http.Client{Transport: foreign}).RequestAuthentication(t.Context(), anna())
+	if wantClasses(t, err, ciba.ErrProtocol); !strings.Contains(err.Error(), "more than 65536 bytes") || <-asked != "gzip" {
+		t.Errorf("error is %v", err)
+	}
 }
 
 // TestForeignClientIsTamed: a client that would follow redirects and keep
@@ -208,6 +192,10 @@ func TestNotHTTP(t *testing.T) {
 		"HTTP/1.1 200 OK\r\neyJzZWNyZXQi\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: eyJzZWNyZXQi\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: eyJzZWNyZXQi\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: eyJzZWNyZXQi\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n\"x\\\" eyJzZWNyZXQi\": 1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\neyJzZWNyZXQi\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\neyJzZWNyZXQi\r\n\r\n",
 	} {
 		listener := must(net.Listen("tcp", "127.0.0.1:0"))
 		defer listener.Close()

@@ -77,7 +77,7 @@ func TestRefreshForm(t *testing.T) {
 			w.Header().Set("DPoP-Nonce", "n0nce")
 			cibatest.JSON(200, `{"access_token":"a","token_type":"DPoP"}`)(w, r, nil)
 		}
-		op := &cibatest.Provider{Token: always(answer)}
+		op := &cibatest.Provider{Token: cibatest.Always(answer)}
 		client := newClient(t, op, func(cfg *ciba.Config) { cfg.Auth = ciba.ClientSecretPost("s") })
 		got, err := client.Refresh(t.Context(), ciba.RefreshRequest{
 			RefreshToken: old, Scope: []string{"openid", "seat"}, Resource: []string{"urn:x", "urn:y"}, DPoPProof: "p.r.f",
@@ -104,7 +104,7 @@ func TestRefreshGoneWrong(t *testing.T) {
 		return func(op *cibatest.Provider) { op.EditIDToken = edit }
 	}
 	fault := func(f cibatest.Fault) func(*cibatest.Provider) {
-		return func(op *cibatest.Provider) { op.Token = sequence(nil, f) }
+		return func(op *cibatest.Provider) { op.Token = cibatest.Sequence(nil, f) }
 	}
 	for name, tc := range map[string]struct {
 		edit    func(*cibatest.Provider)
@@ -128,7 +128,7 @@ func TestRefreshGoneWrong(t *testing.T) {
 		"ID token a number": {tokenEdit("id_token", 7), violation},
 		"ID token empty":    {tokenEdit("id_token", ""), classes(ciba.ErrProtocol, ciba.ErrIDToken)},
 		"refresh a list":    {tokenEdit("refresh_token", []string{}), violation},
-		"another person":    {idEdit(func(d *cibatest.Draft) { d.Claims["sub"] = "bela" }), classes(ciba.ErrProtocol, ciba.ErrIDToken)},
+		"another person":    {idEdit(func(d *cibatest.Draft) { d.Claims["sub"] = "bela" }), classes(ciba.ErrProtocol, ciba.ErrIDToken, ciba.ErrWrongPerson)},
 		"at_hash wrong":     {idEdit(func(d *cibatest.Draft) { d.Claims["at_hash"] = d.Hash("x") }), classes(ciba.ErrProtocol, ciba.ErrIDToken)},
 		"rt_hash wrong":     {idEdit(func(d *cibatest.Draft) { d.Claims[claimRtHash] = d.Hash("x") }), classes(ciba.ErrProtocol, ciba.ErrIDToken)},
 		"rt_hash right":     {idEdit(func(d *cibatest.Draft) { d.Claims[claimRtHash] = d.Hash(d.RefreshToken) }), nil},
@@ -234,7 +234,7 @@ func TestRevokeGoneWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				op := &cibatest.Provider{Revocation: always(tc.fault)}
+				op := &cibatest.Provider{Revocation: cibatest.Always(tc.fault)}
 				err := newClient(t, op).Revoke(t.Context(), "token", ciba.HintAccessToken)
 				if tc.classes == nil && err != nil {
 					t.Error(err)
@@ -255,7 +255,7 @@ func TestRevokeGoneWrong(t *testing.T) {
 // TestRefreshNeedsKeys: a refresh token is not spent on an ID token that could
 // not be verified.
 func TestRefreshNeedsKeys(t *testing.T) {
-	op := &cibatest.Provider{Keys: always(cibatest.Busy(503, 0))}
+	op := &cibatest.Provider{Keys: cibatest.Always(cibatest.Busy(503, 0))}
 	_, err := refresh(t, newClient(t, op), "token")
 	wantClasses(t, err, ciba.ErrUnavailable)
 	if op.Stats().Token != 0 {

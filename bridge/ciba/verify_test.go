@@ -102,7 +102,7 @@ func TestLimits(t *testing.T) {
 func TestLeeway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		op := quick()
-		op.EditIDToken = after("iat", time.Second)
+		op.EditIDToken = func(d *cibatest.Draft) { d.Claims["iat"] = time.Now().Add(time.Second).Unix() }
 		err := redeem(t, newClient(t, op, func(cfg *ciba.Config) { cfg.Leeway = -1 }))
 		wantCheck(t, err, ciba.CheckIssuedAt)
 		if err := redeem(t, newClient(t, op, func(cfg *ciba.Config) { cfg.Leeway = time.Second })); err != nil {
