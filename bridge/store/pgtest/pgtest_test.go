@@ -38,12 +38,17 @@ func TestKill(t *testing.T) {
 	s := pgtest.New(t, pgtest.Config{})
 	exec(t, s, "CREATE TABLE t (n int)")
 	exec(t, s, "INSERT INTO t VALUES (7)")
+	first := s.PID()
 	s.Kill()
 	if _, err := pgx.Connect(ctx, s.DSN()); err == nil {
 		t.Fatal("the server answers after its death")
 	}
+	dead := s.PID()
 	if err := s.Restart(ctx); err != nil {
 		t.Fatal(err)
+	}
+	if second := s.PID(); first <= 0 || dead != 0 || second <= 0 || second == first {
+		t.Errorf("processes %d, then %d, then %d", first, dead, second)
 	}
 	if n := query[int](t, s.DSN(), "SELECT n FROM t"); n != 7 {
 		t.Errorf("found %d, want 7", n)

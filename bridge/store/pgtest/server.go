@@ -191,6 +191,15 @@ func (s *Server) await(ctx context.Context) error {
 	}
 }
 
+// PID is the number of the server's first process, whose children the others are;
+// 0 while it does not run.
+func (s *Server) PID() int {
+	if s.proc == nil {
+		return 0
+	}
+	return s.proc.pid
+}
+
 // Log returns what the server has logged.
 func (s *Server) Log() string {
 	log, err := os.ReadFile(filepath.Join(s.dir, "log"))
