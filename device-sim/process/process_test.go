@@ -33,6 +33,26 @@ var programs = process.Programs{
 		}
 		return 0
 	},
+	// A parent of two that compute: one ends, the other stays.
+	"family": func(ctx context.Context, _ []string, stdout, stderr io.Writer) int {
+		dead, err := process.Start("computes", nil, stderr)
+		if err != nil {
+			return 1
+		}
+		<-dead.Done()
+		if _, err = process.Start("stays", nil, stdout); err != nil {
+			return 1
+		}
+		<-ctx.Done()
+		return 0
+	},
+	"stays": func(ctx context.Context, _ []string, stdout, _ io.Writer) int {
+		for begin := process.Own().CPU; process.Own().CPU < begin+50*time.Millisecond; {
+		}
+		fmt.Fprintln(stdout, "done")
+		<-ctx.Done()
+		return 0
+	},
 	// A parent that starts a child, says its number, and is then killed.
 	"parent": func(_ context.Context, _ []string, stdout, stderr io.Writer) int {
 		child, err := process.Start("waits", nil, stderr)
@@ -137,6 +157,16 @@ func TestUsage(t *testing.T) {
 	<-c.Done()
 	if u := c.Usage(); u.CPU < 50*time.Millisecond {
 		t.Errorf("it has computed for %v, want 50 ms or more", u.CPU)
+	}
+}
+
+// A family's cost is that of children, living and dead.
+func TestFamilyUsage(t *testing.T) {
+	parent, out := start(t, "family")
+	<-out.some
+	u := process.FamilyUsage(parent.PID())
+	if own := process.UsageOf(parent.PID()); u.CPU < own.CPU+70*time.Millisecond || u.Resident <= 0 {
+		t.Errorf("the family has used %+v, its first process %+v, and two children 50 ms each, to a hundredth of a second", u, own)
 	}
 }
 
