@@ -17,6 +17,8 @@ FUZZTIME ?= 10s
 
 CHAOS   ?= --devices 400 --rate 25 --duration 20s --expiry 30s --approve-after lognormal:6s,0.7 --deny 0.03 --ignore 0.03 \
 	--kill bridge=3s,broker=6s,provider=9s,bridge=12s,broker=15s,provider=18s
+STORE   ?= sqlite
+BRIDGES ?= 1
 
 .PHONY: help demo chaos test check interop bench fuzz build clean
 
@@ -26,8 +28,8 @@ help: ## show this list
 demo: ## one world on this machine: a car asks, a phone rings (ARGS=--auto approves by itself)
 	@$(GO) run ./device-sim world $(ARGS)
 
-chaos: ## a minute of load with every part killed twice; fails if a request is lost or a phone rings twice (CHAOS=flags)
-	$(GO) run ./device-sim fleet $(CHAOS)
+chaos: ## a minute of load, every part killed twice; fails if a request is lost (STORE=postgres BRIDGES=2, CHAOS=flags)
+	$(GO) run ./device-sim fleet --store $(STORE) --bridges $(BRIDGES) $(CHAOS)
 
 test: ## every test that needs nothing but Go
 	$(GO) test ./...

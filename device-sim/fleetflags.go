@@ -116,11 +116,16 @@ func (f *fleetFlags) plan() (arrivals.Plan, error) {
 }
 
 // storeNames are what parseStore takes.
-const storeNames = "sqlite"
+const storeNames = "sqlite, postgres (a server that is started and thrown away), or the postgres:// URL of an empty database"
 
 func parseStore(text string) (fleet.Store, error) {
-	if text == "sqlite" {
+	switch {
+	case text == "sqlite":
 		return fleet.SQLite{}, nil
+	case text == "postgres":
+		return new(fleet.Postgres), nil
+	case strings.HasPrefix(text, "postgres://"), strings.HasPrefix(text, "postgresql://"):
+		return fleet.Database{URL: text}, nil
 	}
 	return nil, fmt.Errorf("%q is not known, want %s", text, storeNames)
 }

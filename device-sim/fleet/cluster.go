@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/carillon-iot/carillon/device-sim/process"
@@ -201,11 +203,18 @@ func (c *cluster) usage() map[string]process.Usage {
 	for _, p := range c.parts {
 		all[p.name] = p.usage()
 	}
+	if u := c.cfg.Store.Usage(); u != (process.Usage{}) {
+		all[partStore] = u
+	}
 	return all
 }
 
-// partDevices is this process, in which all devices live.
-const partDevices = "devices"
+// What costs something besides the parts that can be killed: this process, in
+// which all devices live, and a database server.
+const (
+	partDevices = "devices"
+	partStore   = "database"
+)
 
 // brokerRootsFile holds the roots of the broker's certificate.
 func (c *cluster) brokerRootsFile() string {
@@ -213,6 +222,22 @@ func (c *cluster) brokerRootsFile() string {
 		return o.Roots
 	}
 	return c.creds.rootsFile()
+}
+
+// inOrder compares the names of parts as reports list them: devices first, then
+// in the order of their start.
+func (c *cluster) inOrder(a, b string) int {
+	place := func(name string) int {
+		if name == partDevices {
+			return -1
+		}
+		i := slices.IndexFunc(c.parts, func(p *part) bool { return p.name == name })
+		if i < 0 {
+			return len(c.parts)
+		}
+		return i
+	}
+	return cmp.Compare(place(a), place(b))
 }
 
 // network is what devices must know.
@@ -224,15 +249,6 @@ func (c *cluster) network() (n network, err error) {
 	roots, err := mtls.ReadCertificates(c.brokerRootsFile())
 	n.brokerRoots = mtls.Pool(roots...)
 	return n, err
-}
-
-// names are those of all parts, devices first.
-func (c *cluster) names() []string {
-	names := []string{partDevices}
-	for _, p := range c.parts {
-		names = append(names, p.name)
-	}
-	return names
 }
 
 // describe says what is up, for people.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/carillon-iot/carillon/device-sim/fleet/report"
@@ -110,10 +112,9 @@ func (r *run) account(before, after costs) {
 	if cfg.Broker != nil {
 		in.Setup.Broker = cfg.Broker.Address
 	}
-	for _, name := range r.cluster.names() {
-		in.Parts = append(in.Parts, report.Part{
-			Name: name, CPU: after.parts[name].CPU - before.parts[name].CPU, Peak: after.parts[name].Peak,
-		})
+	for _, name := range slices.SortedFunc(maps.Keys(after.parts), r.cluster.inOrder) {
+		u := after.parts[name]
+		in.Parts = append(in.Parts, report.Part{Name: name, CPU: u.CPU - before.parts[name].CPU, Peak: max(u.Peak, u.Resident)})
 	}
 	in.Radio = traffic(after.radio.Sub(before.radio))
 	in.Carrier = traffic(after.carrier.Sub(before.carrier))

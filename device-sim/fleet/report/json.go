@@ -48,10 +48,12 @@ type Summary struct {
 	BrokerCPU   float64 `json:"broker_cpu_us_per_sign_in"`
 	ProviderCPU float64 `json:"provider_cpu_us_per_sign_in"`
 	DevicesCPU  float64 `json:"devices_cpu_us_per_sign_in"`
-	BridgeRSS   int64   `json:"bridge_rss_bytes"` // the most that one bridge held
+	DatabaseCPU float64 `json:"database_cpu_us_per_sign_in"` // of PostgreSQL, where it is ours
+	BridgeRSS   int64   `json:"bridge_rss_bytes"`            // the most that one bridge held
 	BrokerRSS   int64   `json:"broker_rss_bytes"`
 	ProviderRSS int64   `json:"provider_rss_bytes"`
 	DevicesRSS  int64   `json:"devices_rss_bytes"`
+	DatabaseRSS int64   `json:"database_rss_bytes"`
 
 	ConnectMS    int64 `json:"connect_ms"` // all devices, before the first sign-in
 	DeviceMemory int64 `json:"device_bytes"`
@@ -99,6 +101,8 @@ func (s *Summary) add(name string, us float64, peak int64) {
 		cpu, rss = &s.BrokerCPU, &s.BrokerRSS
 	case name == "provider":
 		cpu, rss = &s.ProviderCPU, &s.ProviderRSS
+	case name == "database":
+		cpu, rss = &s.DatabaseCPU, &s.DatabaseRSS
 	}
 	*cpu += us
 	*rss = max(*rss, peak)
