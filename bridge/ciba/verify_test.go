@@ -136,5 +136,10 @@ func TestForm(t *testing.T) {
 				wantCheck(t, err, ciba.CheckForm)
 			}
 		}
+		// The last digit of 64 bytes has four bits to spare.
+		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		last := strings.IndexByte(digits, raw[len(raw)-1])
+		_, err := client.VerifyIDToken(t.Context(), raw[:len(raw)-1]+digits[last+1:last+2], ciba.Expect{})
+		wantCheck(t, err, ciba.CheckForm)
 	})
 }
