@@ -87,7 +87,7 @@ type Config struct {
 	// Set is of one bridge.
 	Metrics *metrics.Set
 	// Logger hears one line for each sign-in that ends, and every fault; nil means
-	// slog.Default().
+	// slog.Default(). Devices have their pseudonyms there, see [store.Register].
 	Logger *slog.Logger
 
 	failpoint func(step string) // of crash tests; nil outside

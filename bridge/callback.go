@@ -91,7 +91,7 @@ func (b *Bridge) pushed(ctx context.Context, alias string, tokens *ciba.Tokens, 
 		err = b.takePush(ctx, r, tokens, cause)
 	}
 	if err != nil {
-		return fmt.Errorf("request %s of device %s: %w", k.ID, k.Device, err)
+		return fmt.Errorf("request %s of device %s: %w", k.ID, b.cfg.Store.Pseudonym(k.Device), err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/x509"
 	"encoding/json"
+	"log/slog"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/store"
@@ -50,3 +51,6 @@ var (
 func FillDetails(t *DetailsTemplate) []json.RawMessage {
 	return t.fill(attempt{Start: store.Start{Key: store.Key{Device: "till-1"}}, about: about{Device: schemas.Till.String()}})
 }
+
+// Veil is the handler of a bridge's log.
+func Veil(h slog.Handler, name func(schemas.DeviceID) string) slog.Handler { return veil{h, name} }

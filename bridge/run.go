@@ -78,7 +78,7 @@ func New(cfg Config) (*Bridge, error) {
 	b := &Bridge{
 		cfg:      cfg,
 		limits:   limits,
-		log:      cfg.Logger,
+		log:      slog.New(veil{cfg.Logger.Handler(), cfg.Store.Pseudonym}),
 		senders:  newSenders(cfg),
 		pace:     newGate(messageRate),
 		knocks:   newGate(knockRate),

@@ -43,7 +43,7 @@ func (s *Store) Chain(ctx context.Context, d schemas.DeviceID, kid schemas.KeyID
 	}
 	chain, err := x509.ParseCertificates(der)
 	if err != nil || len(chain) == 0 {
-		return nil, false, fmt.Errorf("stored chain of device %q does not parse: %w", d, err)
+		return nil, false, fmt.Errorf("the stored chain of device %s does not parse: %w", s.Pseudonym(d), err)
 	}
 	return chain, true, nil
 }
@@ -76,7 +76,7 @@ func (s *Store) Renewing(ctx context.Context, after schemas.DeviceID, n int) (de
 	for _, id := range order {
 		chain, parseErr := x509.ParseCertificates(chains[id])
 		if parseErr != nil || len(chain) == 0 {
-			return nil, fmt.Errorf("stored chain of device %q does not parse: %w", id, parseErr)
+			return nil, fmt.Errorf("the stored chain of device %s does not parse: %w", s.Pseudonym(id), parseErr)
 		}
 		devices = append(devices, Device{id, chain[0]})
 	}

@@ -89,29 +89,34 @@ func (k *Keyring) open(where string, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// The name of the key of the keyed hashes, and the place of its row.
+const (
+	indexName  = "index"
+	indexPlace = "secrets/" + indexName
+)
+
 // loadIndexKey reads the key of the keyed hashes, and makes it in a new
 // database. It belongs to the state, so it stays when the keyring is rotated.
 func (s *Store) loadIndexKey(t *tx) error {
-	const name = "index"
 	fresh := make([]byte, KeySize)
 	rand.Read(fresh)
 	_, err := t.exec("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-		name, s.keys.seal("secrets/"+name, fresh))
+		indexName, s.keys.seal(indexPlace, fresh))
 	if err != nil {
 		return err
 	}
 	var sealed []byte
-	if _, err := t.get("SELECT value FROM secrets WHERE name = $1", []any{name}, &sealed); err != nil {
+	if _, err := t.get("SELECT value FROM secrets WHERE name = $1", []any{indexName}, &sealed); err != nil {
 		return err
 	}
-	if s.index, err = s.keys.open("secrets/"+name, sealed); err != nil {
+	if s.index, err = s.keys.open(indexPlace, sealed); err != nil {
 		return fmt.Errorf("the state's own key: %w", err)
 	}
 	if keyName(sealed[1:5]) == s.keys.first {
 		return nil
 	}
 	_, err = t.exec("UPDATE secrets SET value = $1 WHERE name = $2 AND value = $3",
-		s.keys.seal("secrets/"+name, s.index), name, sealed)
+		s.keys.seal(indexPlace, s.index), indexName, sealed)
 	return err
 }
 
@@ -124,12 +129,15 @@ func (p Person) String() string { return hex.EncodeToString(p[:]) }
 
 // Subject returns the Person of a provider's subject.
 func (s *Store) Subject(issuer, subject string) Person {
-	return s.hash("subject", issuer, subject)
+	return s.index.hash("subject", issuer, subject)
 }
 
+// An indexKey is the key of the keyed hashes.
+type indexKey []byte
+
 // hash is a keyed hash of texts.
-func (s *Store) hash(texts ...string) Person {
-	mac := hmac.New(sha256.New, s.index)
+func (k indexKey) hash(texts ...string) Person {
+	mac := hmac.New(sha256.New, k)
 	for _, t := range texts {
 		sum := sha256.Sum256([]byte(t))
 		mac.Write(sum[:])

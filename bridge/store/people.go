@@ -87,7 +87,7 @@ func (s *Store) hintKey(issuer string, h Hint) Person {
 	if h.Kind == LoginHint {
 		value = foldHint(value)
 	}
-	return s.hash(fmt.Sprintf("hint %d", h.Kind), issuer, value)
+	return s.index.hash(fmt.Sprintf("hint %d", h.Kind), issuer, value)
 }
 
 // foldHint returns what the spellings of one name have in common for providers

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // A sealedCell is one secret in the database that lasts.
@@ -37,7 +39,7 @@ func (s *Store) Reseal(ctx context.Context, n int) (found int, err error) {
 	for i, c := range cells {
 		plain, err := s.keys.open(c.where, c.sealed)
 		if err != nil {
-			return 0, fmt.Errorf("%s of device %q: %w", c.what, c.device, err)
+			return 0, fmt.Errorf("%s of device %s: %w", c.what, s.Pseudonym(schemas.DeviceID(c.device)), err)
 		}
 		fresh[i] = s.keys.seal(c.where, plain)
 	}

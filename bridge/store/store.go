@@ -79,8 +79,8 @@ var ErrClosed = errors.New("store: closed")
 type Store struct {
 	*engine
 	keys  *Keyring
-	index []byte // key of the keyed hashes; immutable
-	meter Meter  // or nil
+	index indexKey // immutable
+	meter Meter    // or nil
 
 	writes  chan *write
 	stopped chan struct{} // closed when Run has ended, or will never begin

@@ -35,7 +35,7 @@ func (l *Link) Publish(ctx context.Context, topic string, payload []byte) error 
 		return ErrDown
 	}
 	if err := s.publish(ctx, topic, bytes.Clone(payload), l.calls.Done); err != nil {
-		return fmt.Errorf("publishing to %q: %w", topic, err)
+		return fmt.Errorf("publishing: %w", err)
 	}
 	return nil
 }
