@@ -64,7 +64,7 @@ func TestPing(t *testing.T) {
 				if got := outcome(car.ask(car.signIn("anna@example.com"))); got != c.want {
 					t.Errorf("%s, want %s", got, c.want)
 				}
-				if took := time.Since(begun); took > 31*time.Second {
+				if took := time.Since(begun); took > 30*time.Second+300*time.Millisecond {
 					t.Errorf("the answer took %v", took)
 				}
 				wantReplies(t, op, 204)
@@ -107,7 +107,7 @@ func TestPingDuringPoll(t *testing.T) {
 		w.start()
 		car, begun := w.car("car-1"), time.Now()
 		car.grant(car.signIn("anna@example.com"))
-		if took := time.Since(begun).Round(time.Second); took != 50*time.Second {
+		if took := time.Since(begun); took < 50*time.Second || took > 50*time.Second+300*time.Millisecond {
 			t.Errorf("granted after %v", took)
 		}
 		if s := op.Stats(); s.Token != 2 || s.Overlapping != 0 || s.Early != 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
 	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
+	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -209,6 +210,10 @@ func TestPushTwice(t *testing.T) {
 		if a, b := gathered(t, w.metrics, series), gathered(t, cfg.Metrics, series); a+b != 1 {
 			t.Errorf("granted %v and %v times", a, b)
 		}
+		time.Sleep(store.Tombstone)
+		if status := op.Send(push); status != 401 {
+			t.Errorf("after it was forgotten: answered with %d", status)
+		}
 	})
 }
 
@@ -303,6 +308,32 @@ func TestPushAgainAfterCrash(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// A bridge that comes back with another provider believes the first no more, which
+// still has its tokens.
+func TestNotifiedByOtherProvider(t *testing.T) {
+	for _, mode := range []string{"ping", "push"} {
+		op := &cibatest.Provider{Delivery: mode}
+		inWorld(t, op, func(w *world) {
+			kept := keep(op)
+			decideAfter(op, time.Second, true)
+			w.start()
+			car := w.car("car-1")
+			m := car.signIn("anna@example.com")
+			car.send(m)
+			time.Sleep(2 * time.Second)
+			w.stop()
+			w.edit = func(c *bridge.Config) { c.Issuer = "https://other.example.com" }
+			w.start()
+			if status := op.Send((*kept)[0]); status != 401 {
+				t.Errorf("%s: answered with %d", mode, status)
+			}
+			if got := outcome(car.await(m.ID, 3*time.Minute)); got != "interrupted" {
+				t.Errorf("%s: %s", mode, got)
+			}
+		})
+	}
 }
 
 // A bridge that comes back with another mode of delivery does not ask about what
