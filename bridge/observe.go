@@ -58,6 +58,7 @@ var results = []struct {
 	{ciba.ErrInvalidGrant, metrics.InvalidGrant},
 	{ciba.ErrInterrupted, metrics.Interrupted},
 	{ciba.ErrUnavailable, metrics.Unavailable},
+	{ciba.ErrTransactionFailed, metrics.Unavailable},
 	{ciba.ErrIDToken, metrics.BadIDToken},
 	{ciba.ErrProtocol, metrics.BadAnswer},
 }
