@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -100,7 +101,11 @@ func (b *Bridge) reject(ctx context.Context, k store.Key, r policy.Refusal) {
 func (b *Bridge) busy(k store.Key, why error) {
 	b.cfg.Metrics.Busy(shortageOf(why))
 	b.log.Debug("busy", "device", k.Device, "request", k.ID, "reason", why)
-	b.reply(k.Device, b.refused(k.ID, schemas.Busy, b.jitter(busyRetry)))
+	wait := busyRetry
+	if s := (shortage{}); errors.As(why, &s) && s.wait > 0 {
+		wait = s.wait
+	}
+	b.reply(k.Device, b.refused(k.ID, schemas.Busy, b.jitter(wait)))
 }
 
 // ended publishes an ending that was made durable, and logs the one line of a

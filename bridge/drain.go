@@ -81,12 +81,12 @@ func (b *Bridge) drain(loops *sync.WaitGroup) {
 // Whoever has it puts it back by receiving.
 func (b *Bridge) takePlace(places chan struct{}, kind metrics.Shortage) error {
 	if b.draining.Load() {
-		return shortage{metrics.Draining, errors.New("the bridge is about to end")}
+		return shortage{of: metrics.Draining, error: errors.New("the bridge is about to end")}
 	}
 	select {
 	case places <- struct{}{}:
 		return nil
 	default:
-		return shortage{kind, fmt.Errorf("%d %s at the provider, which is the limit", cap(places), kind)}
+		return shortage{of: kind, error: fmt.Errorf("%d %s at the provider, which is the limit", cap(places), kind)}
 	}
 }

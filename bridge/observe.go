@@ -93,6 +93,7 @@ func (b *Bridge) suppressed(begun store.Begun) {
 type shortage struct {
 	of metrics.Shortage
 	error
+	wait time.Duration // after which there may be enough; 0 for busyRetry
 }
 
 // shortageOf is what a request found too little of that ended with err.

@@ -116,9 +116,9 @@ func (b *Bridge) notRenewed(ctx context.Context, k store.Key, begun store.Begun,
 		b.busy(k, err)
 	case begun.Verdict == store.Known: // by another bridge, since we looked
 	case begun.Verdict == store.TooMany:
-		b.busy(k, shortage{metrics.DeviceLimit, fmt.Errorf("the device has %d requests", store.MaxPerDevice)})
+		b.busy(k, shortage{of: metrics.DeviceLimit, error: fmt.Errorf("the device has %d requests", store.MaxPerDevice)})
 	case begun.Verdict == store.SessionBusy:
-		b.busy(k, shortage{metrics.SessionBusy, errors.New("another request renews the session, or has just changed it")})
+		b.busy(k, shortage{of: metrics.SessionBusy, error: errors.New("another request renews the session, or has just changed it")})
 	default:
 		b.reject(ctx, k, policy.Refusal{Code: schemas.TooManyRequests, RetryAfter: begun.Wait, Reason: "a quota of renewals is spent"})
 	}

@@ -24,6 +24,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	b.stage(metrics.Ring, sent)
 	b.step(stepRung)
 	if err != nil {
+		b.judge(ctx, err, a.failed)
 		b.notRung(ctx, a, err)
 		return
 	}
@@ -42,6 +43,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	b.step(stepWaiting)
 	b.reply(a.Device, pending(a.ID, a.Details.Binding, poll.Deadline))
 	b.wakePolls.wake()
+	b.judge(ctx, nil, a.failed)
 }
 
 // firstPoll says when the provider is asked for the first time. One that pushes

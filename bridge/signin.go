@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,7 +19,11 @@ type attempt struct {
 	about     about
 	expiry    time.Duration
 	perPerson store.Quota // one of Quotas
+	failed    bool        // the provider could not answer the last time
 }
+
+// providerQuota begins the name of the quota of pushes in all.
+const providerQuota = "provider "
 
 // about is the request_context of an attempt.
 type about struct {
@@ -98,10 +103,12 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 		Now:      now,
 		Due:      now.Add(ringLease),
 		Deadline: now.Add(a.expiry),
+		Provider: b.cfg.Issuer,
+		Ringing:  b.limits.Calls,
 		Quotas: []store.Quota{
 			{Name: "device " + string(k.Device), Rate: b.cfg.Policy.PerDevice},
 			a.perPerson,
-			{Name: "provider " + b.cfg.Issuer, Rate: b.cfg.Policy.PerProvider},
+			{Name: providerQuota + b.cfg.Issuer, Rate: b.cfg.Policy.PerProvider},
 		},
 		Details: store.Details{
 			Issuer:      b.cfg.Issuer,
@@ -123,7 +130,7 @@ func (b *Bridge) consider(ctx context.Context, k store.Key, m *schemas.SignIn) (
 // has the phone rung.
 func (b *Bridge) begin(ctx context.Context, a attempt) {
 	if open := b.open.Load(); open >= int64(b.limits.Open) {
-		b.busy(a.Key, shortage{metrics.OpenLimit, fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open)})
+		b.busy(a.Key, shortage{of: metrics.OpenLimit, error: fmt.Errorf("%d sign-ins are open, limit %d", open, b.limits.Open)})
 		return
 	}
 	if err := b.takePlace(b.calls, metrics.CallLimit); err != nil {
@@ -135,6 +142,7 @@ func (b *Bridge) begin(ctx context.Context, a attempt) {
 	if err == nil && begun.Verdict == store.Started {
 		b.stage(metrics.Accept, a.Now)
 		b.open.Add(1)
+		a.failed = begun.Failed
 		b.working.Go(func() {
 			defer func() { <-b.calls }()
 			b.ring(b.work, a)
@@ -152,12 +160,13 @@ func (b *Bridge) notBegun(ctx context.Context, k store.Key, begun store.Begun, e
 		return
 	}
 	b.suppressed(begun)
+	if s, short := shortageFor(begun); short {
+		b.busy(k, s)
+		return
+	}
 	r := policy.Refusal{RetryAfter: begun.Wait}
 	switch begun.Verdict {
 	case store.Known: // by another bridge, since we looked
-		return
-	case store.TooMany:
-		b.busy(k, shortage{metrics.DeviceLimit, fmt.Errorf("the device has %d requests", store.MaxPerDevice)})
 		return
 	case store.PersonBusy:
 		r.Code, r.Reason = schemas.AlreadyRinging, "another request rings for the person"
@@ -168,4 +177,23 @@ func (b *Bridge) notBegun(ctx context.Context, k store.Key, begun store.Begun, e
 		r.Code, r.Reason = schemas.TooManyRequests, "the quota of the "+what+" is spent"
 	}
 	b.reject(ctx, k, r)
+}
+
+// shortageFor is what Begin has found too little of, if that is something for
+// which the device had better come back by itself: it is nobody's fault there.
+func shortageFor(begun store.Begun) (shortage, bool) {
+	s := shortage{wait: begun.Wait}
+	switch {
+	case begun.Verdict == store.TooMany:
+		s.of, s.error = metrics.DeviceLimit, fmt.Errorf("the device has %d requests", store.MaxPerDevice)
+	case begun.Verdict == store.ProviderBusy:
+		s.of, s.error = metrics.CallLimit, errors.New("as many phones are about to ring as may, at all bridges together")
+	case begun.Verdict == store.ProviderDown:
+		s.of, s.error = metrics.Provider, errors.New("the provider does not answer")
+	case begun.Verdict == store.OverQuota && strings.HasPrefix(begun.Quota, providerQuota):
+		s.of, s.error = metrics.PushQuota, errors.New("the provider takes no more pushes now")
+	default:
+		return shortage{}, false
+	}
+	return s, true
 }

@@ -44,6 +44,8 @@ type Shortage string
 const (
 	OpenLimit   Shortage = "open"     // as many sign-ins as may be open
 	CallLimit   Shortage = "calls"    // as many authentication requests as may be on their way
+	PushQuota   Shortage = "quota"    // as many pushes as the provider takes in all
+	Provider    Shortage = "provider" // the provider does not answer
 	Renewals    Shortage = "renewals" // as many renewals as may be on their way
 	DeviceLimit Shortage = "device"   // as many requests as one device may have
 	SessionBusy Shortage = "session"  // another request renews the session
@@ -86,7 +88,7 @@ func (s *Set) newRequests() requests {
 		rings: s.counter("pushes_total", "Authentication requests that were about to be sent to the provider: phones that ring."),
 		ended: s.counters("requests_total", "Requests of devices that were answered finally, by outcome.", "outcome", outcomes),
 		busy: s.counters("requests_busy_total", "Requests that were told to come back, by what there was not enough of.", "reason",
-			texts(OpenLimit, CallLimit, Renewals, DeviceLimit, SessionBusy, StoreFails, Draining)),
+			texts(OpenLimit, CallLimit, PushQuota, Provider, Renewals, DeviceLimit, SessionBusy, StoreFails, Draining)),
 		suppressed: s.counters("pushes_suppressed_total", "Sign-ins in order for which no phone rang, by reason.", "reason",
 			texts(DeviceQuota, PersonQuota, ProviderQuota, AlreadyRinging, CoolDown, Duplicate)),
 		open: s.gauges("requests_open", "Requests in the store, by state; the same for all bridges that share it.", "state",

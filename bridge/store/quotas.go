@@ -18,7 +18,7 @@ func (t *tx) spend(quotas []Quota, now time.Time) (Begun, error) {
 	for i, q := range quotas { // look first: most that is refused then writes nothing
 		wait, err := t.look(q, now, &full[i])
 		if wait > 0 || err != nil {
-			return Begun{OverQuota, wait, q.Name}, err
+			return Begun{Verdict: OverQuota, Wait: wait, Quota: q.Name}, err
 		}
 	}
 	for i, q := range quotas {
@@ -27,7 +27,7 @@ func (t *tx) spend(quotas []Quota, now time.Time) (Begun, error) {
 			return Begun{}, err
 		}
 		if wait > 0 { // since we looked, another bridge has taken the last one
-			return Begun{OverQuota, wait, q.Name}, t.giveBack(quotas[:i])
+			return Begun{Verdict: OverQuota, Wait: wait, Quota: q.Name}, t.giveBack(quotas[:i])
 		}
 	}
 	return Begun{}, nil

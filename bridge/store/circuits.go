@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// A circuit is what all bridges together know of a provider that could not
+// answer: how often in a row, and until when it is shut, which is to say that
+// nobody is rung. When that time has come, one sign-in is let through to try it,
+// and the circuit stays shut for the others until that one's answer is known.
+type circuit struct {
+	failures int
+	until    int64 // 0 if it was never shut
+}
+
+// Failed counts that a provider could not answer, once more in a row, and shuts
+// it for as long as pause says for that many; 0 leaves it open. It returns how
+// many there were.
+func (s *Store) Failed(ctx context.Context, provider string, now time.Time, pause func(failures int) time.Duration) (failures int, err error) {
+	err = s.do(ctx, func(t *tx) error {
+		_, err := t.get(`INSERT INTO circuits (provider, failures, shut_until) VALUES ($1, 1, 0)
+			ON CONFLICT (provider) DO UPDATE SET failures = circuits.failures + 1 RETURNING failures`, []any{provider}, &failures)
+		if err != nil {
+			return err
+		}
+		d := pause(failures)
+		if d <= 0 {
+			return nil
+		}
+		_, err = t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2", ms(now.Add(d)), provider)
+		return err
+	})
+	return failures, err
+}
+
+// Answered forgets all failures of a provider.
+func (s *Store) Answered(ctx context.Context, provider string) error {
+	return s.do(ctx, func(t *tx) error {
+		_, err := t.exec("DELETE FROM circuits WHERE provider = $1", provider)
+		return err
+	})
+}
+
+// pass returns the zero Begun if a sign-in may go through a circuit. If that was
+// shut and its time has come, only one may, until st.Due at the latest.
+func (t *tx) pass(st Start, c circuit) (Begun, error) {
+	if c.until == 0 {
+		return Begun{}, nil
+	}
+	n, err := t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2 AND shut_until = $3", ms(st.Due), st.Provider, c.until)
+	if err != nil || n == 1 {
+		return Begun{}, err
+	}
+	return Begun{Verdict: ProviderDown, Wait: time.Second}, nil // another is trying it
+}
