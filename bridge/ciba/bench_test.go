@@ -1,8 +1,8 @@
+//go:build unix
+
 package ciba_test
 
 import (
-	"io"
-	"log"
 	"net/http"
 	"slices"
 	"syscall"
@@ -12,8 +12,6 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
 )
-
-var discard = log.New(io.Discard, "", 0)
 
 // BenchmarkSignIn compares a whole sign-in (backchannel authentication request,
 // token request, everything verified) with bare loops that make the same two

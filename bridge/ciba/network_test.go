@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,8 @@ import (
 
 // These tests use real connections on loopback: they are about what happens
 // below HTTP.
+
+var discard = log.New(io.Discard, "", 0)
 
 // server runs op behind TLS and returns it with a client for it.
 func server(t testing.TB, op *cibatest.Provider, edit func(*httptest.Server)) (*httptest.Server, *http.Client) {
