@@ -112,6 +112,10 @@ func (a *Agent) granted(m *schemas.Granted) {
 		a.grantedLate(m.ID)
 		return
 	}
+	if r.entry.Renew != nil {
+		a.renewed(r, m)
+		return
+	}
 	if r.entry.SignIn == nil {
 		return
 	}
@@ -136,7 +140,7 @@ func (a *Agent) granted(m *schemas.Granted) {
 func (a *Agent) grantedLate(id schemas.ID) {
 	e := a.state.ended(id)
 	switch {
-	case a.state.session(id) != nil, e != nil && (e.State == StateGranted || e.Disowned):
+	case a.state.session(id) != nil, a.state.renewalIsOver(id), e != nil && (e.State == StateGranted || e.Disowned):
 		a.receipt(id) // the last one was lost
 	case a.disowning(id):
 	default:
@@ -159,7 +163,7 @@ func (a *Agent) refused(m *schemas.Refused) {
 			r.setback(time.Now())
 		}
 	case r == nil:
-		if m.Code.Final() && (a.state.ended(m.ID) != nil || a.state.followed(m.ID)) {
+		if m.Code.Final() && (a.state.ended(m.ID) != nil || a.state.followed(m.ID) || a.state.renewalIsOver(m.ID)) {
 			a.receipt(m.ID) // the last one was lost
 		}
 	case m.Code == schemas.ClockSkew:
@@ -195,6 +199,10 @@ func (a *Agent) told(t time.Time) {
 }
 
 func (a *Agent) refusedFinally(r *request, m *schemas.Refused) {
+	if r.entry.Renew != nil {
+		a.notRenewed(r, m)
+		return
+	}
 	if r.entry.SignOut != nil {
 		if h := r.entry.SignOut.Person; m.Code == schemas.UnknownPerson && h != nil {
 			a.note("an unknown person", func(s *state) { s.People.Forget(*h) })

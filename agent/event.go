@@ -67,7 +67,9 @@ type Session struct {
 	Seat      schemas.Seat
 	Scope     string        // as granted
 	ExpiresIn time.Duration // of the token; 0 when it is gone
-	Renewable bool          // the session could outlive its token
+	Renewable bool          // another token follows this one, without anybody being rung
+	RingAgain bool          // that is over: the session ends with its token, unless the person is rung before
+	Code      schemas.Code  // why, if the bridge has said; else 0
 	Settings  SettingsState
 	Problem   string          // why settings are late, or failed
 	Applied   []string        // paths that were set, of the person's seat

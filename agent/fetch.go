@@ -51,6 +51,10 @@ func (a *Agent) fetched(id schemas.ID, doc settings.Document, err error) {
 			return
 		}
 	}
+	if answer, ok := errors.AsType[*settings.AnswerError](err); ok && answer.Status == http.StatusUnauthorized && s.Renewable && !l.spurned {
+		a.spurned(id, l, err)
+		return
+	}
 	if l.tries == 1 {
 		a.restore(s.Seat) // of who sat there before
 	}
@@ -62,6 +66,14 @@ func (a *Agent) fetched(id schemas.ID, doc settings.Document, err error) {
 	}
 	a.log.Error("no settings", "session", id, "error", err)
 	a.revise(id, func(s *session) { s.Settings, s.Problem = SettingsFailed, err.Error() })
+}
+
+// spurned asks for another token where this one is not taken, though it has not
+// expired here: the machine was suspended, or somebody has revoked it.
+func (a *Agent) spurned(id schemas.ID, l *live, err error) {
+	a.log.Warn("the token is not taken, asking for another", "session", id, "error", err)
+	l.spurned, l.renewal = true, time.Now()
+	a.revise(id, func(s *session) { s.Problem = err.Error() })
 }
 
 // retry says when to fetch again, if that can help.

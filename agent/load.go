@@ -55,8 +55,11 @@ func (a *Agent) loadRequests(records map[string][]byte) {
 // over reports whether a crash has only kept the entry from being deleted.
 // A sign-out whose sessions are still there is carried through.
 func (a *Agent) over(e *outbox.Entry) bool {
-	if e.SignIn != nil {
+	switch {
+	case e.SignIn != nil:
 		return a.state.ended(e.ID) != nil
+	case e.Renew != nil:
+		return a.state.renewalIsOver(e.ID)
 	}
 	if a.state.followed(e.ID) {
 		return true

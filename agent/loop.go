@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,8 +65,8 @@ func (a *Agent) step(now time.Time) {
 	for _, r := range a.ordered() {
 		a.stepRequest(r, now)
 	}
-	for i := range a.state.Sessions {
-		a.stepSession(schemas.ID(a.state.Sessions[i].ID), now)
+	for _, s := range slices.Clone(a.state.Sessions) {
+		a.stepSession(schemas.ID(s.ID), now)
 	}
 }
 

@@ -18,9 +18,13 @@ type live struct {
 	cancel  context.CancelFunc // ends the fetch under way; nil if none is
 	tries   int                // fetches begun
 	due     time.Time          // of the next fetch; zero for none
+
+	renewal  time.Time // when to ask for another token; zero for never
+	setbacks int       // renewals in a row that brought none
+	spurned  bool      // the settings API did not take a token: once is enough to ask for another
 }
 
-func (l *live) next() time.Time { return earlier(l.due, l.expires) }
+func (l *live) next() time.Time { return earlier(earlier(l.due, l.expires), l.renewal) }
 
 // begin makes a session of a grant: stored first, then receipted.
 func (a *Agent) begin(r *request, g schemas.Grant) {
@@ -76,6 +80,12 @@ func (a *Agent) enliven(x *session, now time.Time) *live {
 		}
 		l.expires = now.Add(time.Duration(left) * time.Second)
 	}
+	switch {
+	case x.Renewable && !a.renewing(schemas.ID(x.ID)):
+		l.renewal = renewalAt(now, time.Duration(x.Life)*time.Second, l.expires.Sub(now))
+	case x.RingAgain && x.Token == nil: // the end could not be stored
+		l.expires = now
+	}
 	if x.Settings == SettingsFetching {
 		l.due = now
 	}
@@ -90,19 +100,41 @@ func (a *Agent) stepSession(id schemas.ID, now time.Time) {
 	}
 	if !l.expires.IsZero() && !now.Before(l.expires) {
 		l.expires = time.Time{}
-		a.log.Info("the token has expired", "session", id)
-		a.revise(id, func(s *session) {
-			s.Token = nil
-			if s.Settings == SettingsFetching {
-				s.Settings, s.Problem = SettingsFailed, "the token has expired before the settings could be fetched"
-				l.due = time.Time{}
-			}
-		})
+		a.expired(id, l)
+	}
+	if a.live[id] == nil {
+		return
+	}
+	if !l.renewal.IsZero() && !now.Before(l.renewal) {
+		l.renewal = time.Time{}
+		a.beginRenewal(a.state.session(id), l)
 	}
 	if !l.due.IsZero() && !now.Before(l.due) {
 		l.due = time.Time{}
 		a.fetch(id, l)
 	}
+}
+
+// expired forgets a token. Where another may come, what waits for it goes on
+// waiting.
+func (a *Agent) expired(id schemas.ID, l *live) {
+	a.log.Info("the token has expired", "session", id)
+	if s := a.state.session(id); s != nil && s.RingAgain {
+		a.outlived(id)
+		return
+	}
+	a.revise(id, func(s *session) {
+		s.Token = nil
+		if s.Settings != SettingsFetching {
+			return
+		}
+		l.due = time.Time{}
+		if s.Renewable {
+			s.Problem = "the token has expired, and another has not come yet"
+			return
+		}
+		s.Settings, s.Problem = SettingsFailed, "the token has expired before the settings could be fetched"
+	})
 }
 
 // revise changes a session and tells the watchers.
@@ -140,6 +172,11 @@ func (a *Agent) left(s session, why string) {
 		l.cancel()
 	}
 	delete(a.live, id)
+	for _, r := range a.requests {
+		if r.entry.Renew != nil && r.entry.Renew.Session == id && !r.sent {
+			a.forget(r.entry.ID) // what was said is answered, with a new handle perhaps
+		}
+	}
 	s.Token = nil
 	a.log.Info("signed out", "session", id, "seat", s.Seat, "person", s.Person, "because", why)
 	a.emit(Event{Ended: s.session(nil)})

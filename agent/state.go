@@ -26,10 +26,12 @@ func recordOf(id schemas.ID) string { return requestPrefix + id.String() }
 const stateVersion = 1
 
 // maxEnded is how many ended sign-ins are remembered: so long a late answer is
-// recognized, and shown to whoever asks. maxRevoked is the same of revocations.
+// recognized, and shown to whoever asks. maxRenewals and maxRevoked are the same
+// of renewals and revocations.
 const (
-	maxEnded   = 32
-	maxRevoked = 64
+	maxEnded    = 32
+	maxRenewals = 16
+	maxRevoked  = 64
 )
 
 // state is what an agent knows besides its open requests and the bridges. It
@@ -41,8 +43,9 @@ type state struct {
 	Introduced outbox.HexID   `json:"introduced"` // kid of the own certificate that the bridge has welcomed
 	People     people.List    `json:"people"`
 	Sessions   []session      `json:"sessions,omitempty"`
-	Ended      []ended        `json:"ended,omitempty"`   // oldest first
-	Revoked    []outbox.HexID `json:"revoked,omitempty"` // revocations that were followed and sign-outs that are over, oldest first
+	Ended      []ended        `json:"ended,omitempty"`    // oldest first
+	Renewals   []outbox.HexID `json:"renewals,omitempty"` // requests that are over, oldest first
+	Revoked    []outbox.HexID `json:"revoked,omitempty"`  // revocations that were followed and sign-outs that are over, oldest first
 }
 
 // session is a person who is signed in.
@@ -57,6 +60,8 @@ type session struct {
 	Expires   int64             `json:"expires"` // of the token, by the best guess of the time
 	Life      int64             `json:"life"`    // expires_in as granted, seconds: the most that is left
 	Renewable bool              `json:"renewable,omitempty"`
+	RingAgain bool              `json:"ring_again,omitempty"` // it was renewable and is no more: it ends with its token
+	Code      schemas.Code      `json:"code,omitempty"`       // why, if the bridge has said
 	Settings  SettingsState     `json:"settings"`
 	Problem   string            `json:"problem,omitempty"`
 	Report    settings.Report   `json:"report"`
@@ -91,6 +96,7 @@ func (s state) clone() state {
 	s.People.People = slices.Clone(s.People.People)
 	s.Sessions = slices.Clone(s.Sessions)
 	s.Ended = slices.Clone(s.Ended)
+	s.Renewals = slices.Clone(s.Renewals)
 	s.Revoked = slices.Clone(s.Revoked)
 	return s
 }
@@ -159,6 +165,19 @@ func (s *state) follow(id schemas.ID) {
 	s.Revoked = append(s.Revoked, outbox.HexID(id))
 	if len(s.Revoked) > maxRevoked {
 		s.Revoked = slices.Delete(s.Revoked, 0, 1)
+	}
+}
+
+// renewalIsOver reports whether a renewal has got its answer.
+func (s *state) renewalIsOver(id schemas.ID) bool {
+	return slices.Contains(s.Renewals, outbox.HexID(id))
+}
+
+// renewalOver remembers that.
+func (s *state) renewalOver(id schemas.ID) {
+	s.Renewals = append(s.Renewals, outbox.HexID(id))
+	if len(s.Renewals) > maxRenewals {
+		s.Renewals = slices.Delete(s.Renewals, 0, 1)
 	}
 }
 

@@ -92,7 +92,7 @@ func (e *ended) signIn() *SignIn {
 func (s *session) session(l *live) *Session {
 	x := &Session{
 		ID: schemas.ID(s.ID), Person: s.Person, Name: s.Name, Seat: s.Seat, Scope: s.Scope,
-		Renewable: s.Renewable, Settings: s.Settings, Problem: s.Problem,
+		Renewable: s.Renewable, RingAgain: s.RingAgain, Code: s.Code, Settings: s.Settings, Problem: s.Problem,
 		Applied: s.Report.Applied, Held: s.Report.Held, Skipped: s.Report.Skipped,
 	}
 	if l != nil && s.Token != nil {

@@ -57,7 +57,10 @@ func (b *Bridge) Reply(m schemas.Message) []schemas.Message {
 	if r == nil {
 		return b.first(m)
 	}
-	if r.Final != nil {
+	switch {
+	case r.Final != nil && r.Receipts > 0:
+		return nil
+	case r.Final != nil:
 		return []schemas.Message{r.Final}
 	}
 	if c, ok := m.(*schemas.Cancel); ok {
@@ -81,11 +84,26 @@ func (b *Bridge) first(m schemas.Message) []schemas.Message {
 		}
 		b.requests[id].Rings++
 		return []schemas.Message{b.pending(id)}
+	case *schemas.Renew:
+		if schemas.Fresh(m.IssuedAt, time.Now()) != nil {
+			return []schemas.Message{b.Refusal(id, schemas.ClockSkew)}
+		}
+		b.requests[id] = &Request{Message: m}
+		if b.Renewal != nil {
+			return b.Finally(b.Renewal(m))
+		}
+		return b.Finally(b.renew(m))
 	case *schemas.SignOut:
 		if schemas.Fresh(m.IssuedAt, time.Now()) != nil {
 			return []schemas.Message{b.Refusal(id, schemas.ClockSkew)}
 		}
 		b.requests[id] = &Request{Message: m}
+		for _, s := range m.Sessions {
+			delete(b.sessions, s)
+		}
+		if m.All {
+			clear(b.sessions)
+		}
 		out := &schemas.Revoked{ID: id, Sessions: m.Sessions, All: m.All}
 		if m.Person != nil {
 			out.Sessions = []schemas.ID{{9, 9}} // it names the sessions that it knows
@@ -165,18 +183,44 @@ func (b *Bridge) Approve(id schemas.ID, name string) {
 		delete(b.Names, *in.Person)
 	}
 	b.Names[h] = name
-	access := make([]byte, TokenBytes)
-	for i := range access {
-		access[i] = "abcdefghijklmnop"[i%16]
+	if b.Renewable {
+		b.sessions[id] = h
 	}
-	sealed, err := schemas.SealGrant(in.ResponseKey, DeviceID, id, schemas.Grant{
-		AccessToken: access, ExpiresIn: b.Life, Person: h, Name: name, Scope: b.Scope,
+	b.Say(b.Finally(b.grant(id, in.ResponseKey, h, name))[0])
+}
+
+// renew answers a renewal: with a grant if the session was renewable when it
+// began.
+func (b *Bridge) renew(m *schemas.Renew) schemas.Message {
+	old, ok := b.sessions[m.Session]
+	if !ok {
+		return b.Refusal(m.ID, schemas.UnknownSession)
+	}
+	h := schemas.NewHandle()
+	b.Names[h], b.sessions[m.Session] = b.Names[old], h
+	delete(b.Names, old)
+	return b.grant(m.ID, m.ResponseKey, h, "")
+}
+
+// grant is the next token, sealed.
+func (b *Bridge) grant(id schemas.ID, to schemas.PublicKey, h schemas.Handle, name string) schemas.Message {
+	sealed, err := schemas.SealGrant(to, DeviceID, id, schemas.Grant{
+		AccessToken: Token(b.Tokens), ExpiresIn: b.Life, Person: h, Name: name, Scope: b.Scope, Renewable: b.Renewable,
 	})
 	if err != nil {
 		b.tb.Errorf("sealing: %v", err)
-		return
 	}
-	b.Say(b.Finally(&schemas.Granted{ID: id, Sealed: sealed})[0])
+	b.Tokens++
+	return &schemas.Granted{ID: id, Sealed: sealed}
+}
+
+// Token is the n-th that a bridge grants, from 0.
+func Token(n int) []byte {
+	access := make([]byte, TokenBytes)
+	for i := range access {
+		access[i] = "abcdefghijklmnop"[(i+n)%16]
+	}
+	return access
 }
 
 // Refuse ends a sign-in.

@@ -59,7 +59,8 @@ type Bridge struct {
 
 	mu       sync.Mutex // guards everything below
 	requests map[schemas.ID]*Request
-	last     time.Time // when the last message arrives, on its way
+	sessions map[schemas.ID]schemas.Handle // by sign-in; the handle of the last grant
+	last     time.Time                     // when the last message arrives, on its way
 
 	Cert    *tls.Certificate  // of the bridge
 	SealKey *schemas.SealKey  // to which hints are sealed
@@ -75,6 +76,8 @@ type Bridge struct {
 	ExpiresIn uint32        // of pending, seconds
 	Scope     string        // of grants
 	Life      uint32        // of tokens, seconds
+	Renewable bool          // what grants say of their session
+	Tokens    int           // granted so far, see Token
 	Again     time.Duration // between repetitions of final answers
 
 	// Deaf hears nothing.
@@ -84,6 +87,9 @@ type Bridge struct {
 	Alive func() bool
 	// Lose reports whether a message gets lost on its way down. Nil means no.
 	Lose func(schemas.Message) bool
+	// Renewal answers renewals, finally. Nil grants those of sessions that were
+	// renewable when they began.
+	Renewal func(*schemas.Renew) schemas.Message
 	// Answer replaces Reply, which it may call. Nil means Reply.
 	Answer func(schemas.Message) []schemas.Message
 }
@@ -99,7 +105,7 @@ func NewBridge(tb testing.TB) *Bridge {
 	}
 	return &Bridge{
 		tb: tb, CA: ca, Cert: ca.Bridge("eu-1"), SealKey: key, Name: schemas.WelcomeID{1},
-		Devices: map[schemas.KeyID]*x509.Certificate{}, requests: map[schemas.ID]*Request{},
+		Devices: map[schemas.KeyID]*x509.Certificate{}, requests: map[schemas.ID]*Request{}, sessions: map[schemas.ID]schemas.Handle{},
 		Names: map[schemas.Handle]string{}, ExpiresIn: 120, Life: 3600, Again: 5 * time.Second,
 	}
 }

@@ -41,6 +41,9 @@ type Session struct {
 	Seat      int                 `json:"seat,omitempty"`
 	Scope     string              `json:"scope"`
 	ExpiresIn int                 `json:"expires_in"` // of the token, seconds; 0 when it is gone
+	Renewable bool                `json:"renewable,omitempty"`
+	RingAgain bool                `json:"ring_again,omitempty"`
+	Code      string              `json:"code,omitempty"` // why it cannot be renewed any more
 	Settings  agent.SettingsState `json:"settings"`
 	Problem   string              `json:"problem,omitempty"`
 	Applied   []string            `json:"applied,omitempty"`
@@ -112,10 +115,15 @@ func signInOf(s agent.SignIn) SignIn {
 }
 
 func sessionOf(s agent.Session) Session {
-	return Session{
+	out := Session{
 		ID: s.ID.String(), Person: s.Person, Name: s.Name, Seat: int(s.Seat), Scope: s.Scope, ExpiresIn: seconds(s.ExpiresIn),
+		Renewable: s.Renewable, RingAgain: s.RingAgain,
 		Settings: s.Settings, Problem: s.Problem, Applied: s.Applied, Held: s.Held, Skipped: s.Skipped,
 	}
+	if s.Code != 0 {
+		out.Code = s.Code.String()
+	}
+	return out
 }
 
 func statusOf(s agent.Status) Status {

@@ -8,10 +8,12 @@ import (
 )
 
 // An Entry is one open request: all that is needed to say it again after a
-// restart, and to read its answer. Exactly one of SignIn and SignOut is set.
+// restart, and to read its answer. Exactly one of SignIn, Renew and SignOut is
+// set.
 type Entry struct {
 	ID      schemas.ID
 	SignIn  *SignIn
+	Renew   *Renew
 	SignOut *SignOut
 
 	// Created is when the request was made, by the best guess of the time;
@@ -41,6 +43,15 @@ type SignIn struct {
 	Key *schemas.SealKey
 }
 
+// Renew is what a renewal says.
+type Renew struct {
+	Session schemas.ID
+	Person  int // local number of whom it is about
+	// Key is the response key. This is the only copy: it is gone with the
+	// entry.
+	Key *schemas.SealKey
+}
+
 // SignOut is what a sign-out says. Exactly one field is set.
 type SignOut struct {
 	Sessions []schemas.ID
@@ -56,6 +67,9 @@ func (e *Entry) NeedsSealing() bool {
 // Message returns the request as issued by device d at iat. What is private is
 // sealed to the bridge's key, which is not used otherwise.
 func (e *Entry) Message(d schemas.DeviceID, iat uint64, bridge schemas.PublicKey) (schemas.Message, error) {
+	if e.Renew != nil {
+		return &schemas.Renew{ID: e.ID, IssuedAt: iat, Session: e.Renew.Session, ResponseKey: e.Renew.Key.Public()}, nil
+	}
 	if e.SignOut != nil {
 		return &schemas.SignOut{ID: e.ID, IssuedAt: iat, Sessions: e.SignOut.Sessions, Person: e.SignOut.Person, All: e.SignOut.All}, nil
 	}
@@ -77,8 +91,17 @@ func (e *Entry) Message(d schemas.DeviceID, iat uint64, bridge schemas.PublicKey
 // Check reports whether the entry can be said at all. Errors are those of
 // package schemas, and name the field.
 func (e *Entry) Check() error {
-	if (e.SignIn == nil) == (e.SignOut == nil) {
-		return fmt.Errorf("entry %v is not exactly one of sign-in and sign-out", e.ID)
+	kinds := 0
+	for _, is := range []bool{e.SignIn != nil, e.Renew != nil, e.SignOut != nil} {
+		if is {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		return fmt.Errorf("entry %v is not exactly one of sign-in, renewal and sign-out", e.ID)
+	}
+	if e.Renew != nil && e.Renew.Key == nil {
+		return fmt.Errorf("entry %v has no response key", e.ID)
 	}
 	if e.Lifetime < 0 {
 		return fmt.Errorf("entry %v has the lifetime %v", e.ID, e.Lifetime)

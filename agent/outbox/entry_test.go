@@ -29,6 +29,7 @@ func entries(t testing.TB) map[string]*outbox.Entry {
 			ACR: "urn:a", Device: schemas.Car, Seat: 3, Moving: true, Key: key(t)}},
 		"person": {ID: schemas.NewID(), Created: at, Withdrawn: true, SignIn: &outbox.SignIn{
 			Scope: "pay", Person: &h, Device: schemas.Till, Key: key(t)}},
+		"renewal":  {ID: schemas.NewID(), Created: at, Renew: &outbox.Renew{Session: schemas.NewID(), Person: 3, Key: key(t)}},
 		"session":  {ID: schemas.NewID(), Created: at, SignOut: &outbox.SignOut{Sessions: []schemas.ID{schemas.NewID(), schemas.NewID()}}},
 		"everyone": {ID: schemas.NewID(), Created: at, SignOut: &outbox.SignOut{All: true}},
 		"of one":   {ID: schemas.NewID(), Created: at, SignOut: &outbox.SignOut{Person: &h}},
@@ -51,6 +52,12 @@ func TestEntriesSurvive(t *testing.T) {
 				t.Errorf("%s: another key", name)
 			}
 			got.SignIn.Key = s.Key // has unexported parts
+		}
+		if r := e.Renew; r != nil {
+			if !bytes.Equal(r.Key.Bytes(), got.Renew.Key.Bytes()) {
+				t.Errorf("%s: another key", name)
+			}
+			got.Renew.Key = r.Key
 		}
 		if !reflect.DeepEqual(e, got) {
 			t.Errorf("%s: %+v became %+v", name, e, got)

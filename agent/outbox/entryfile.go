@@ -21,6 +21,7 @@ type entryFile struct {
 	Version   int          `json:"version"`
 	ID        HexID        `json:"id"`
 	SignIn    *signInFile  `json:"sign_in,omitempty"`
+	Renew     *renewFile   `json:"renew,omitempty"`
 	SignOut   *signOutFile `json:"sign_out,omitempty"`
 	Created   int64        `json:"created"`
 	Sure      bool         `json:"sure,omitempty"`
@@ -48,6 +49,12 @@ type privateFile struct {
 	Purpose        string `json:"purpose,omitempty"`
 }
 
+type renewFile struct {
+	Session HexID  `json:"session"`
+	Person  int    `json:"person"`
+	Key     []byte `json:"key"`
+}
+
 type signOutFile struct {
 	Sessions []HexID `json:"sessions,omitempty"`
 	Person   *HexID  `json:"person,omitempty"`
@@ -70,6 +77,9 @@ func (e *Entry) Encode() ([]byte, error) {
 			p := privateFile(s.Private)
 			f.SignIn.Private = &p
 		}
+	}
+	if r := e.Renew; r != nil {
+		f.Renew = &renewFile{Session: HexID(r.Session), Person: r.Person, Key: r.Key.Bytes()}
 	}
 	if s := e.SignOut; s != nil {
 		f.SignOut = &signOutFile{Person: (*HexID)(s.Person), All: s.All}
@@ -104,6 +114,13 @@ func Decode(record []byte) (*Entry, error) {
 			return nil, fmt.Errorf("entry: %w", err)
 		}
 		e.SignIn = s
+	}
+	if f.Renew != nil {
+		key, err := schemas.ParseSealKey(f.Renew.Key)
+		if err != nil {
+			return nil, fmt.Errorf("entry: %w", err)
+		}
+		e.Renew = &Renew{Session: schemas.ID(f.Renew.Session), Person: f.Renew.Person, Key: key}
 	}
 	if f.SignOut != nil {
 		e.SignOut = &SignOut{Person: (*schemas.Handle)(f.SignOut.Person), All: f.SignOut.All}

@@ -113,7 +113,7 @@ func (c *cli) showStatus(s api.Status) {
 		c.showSignIn(false, x)
 	}
 	for _, x := range s.Sessions {
-		fmt.Fprintf(c.out, "%s: session of %s on seat %d, token for %d s, settings %s\n", x.ID, who(x), x.Seat, x.ExpiresIn, x.Settings)
+		fmt.Fprintf(c.out, "%s: session of %s on seat %d, token for %d s%s, settings %s\n", x.ID, who(x), x.Seat, x.ExpiresIn, after(x), x.Settings)
 	}
 	var people []string
 	for _, p := range s.People {
@@ -122,6 +122,19 @@ func (c *cli) showStatus(s api.Status) {
 	if people != nil {
 		fmt.Fprintf(c.out, "people: %s\n", strings.Join(people, ", "))
 	}
+}
+
+// after says what follows a session's token.
+func after(s api.Session) string {
+	switch {
+	case s.Renewable:
+		return " and then another"
+	case s.RingAgain && s.Code != "":
+		return " and then no other (" + s.Code + "): ask for the person again"
+	case s.RingAgain:
+		return " and then no other: ask for the person again"
+	}
+	return ""
 }
 
 func (c *cli) versionCommand() *ffcli.Command {
