@@ -21,7 +21,6 @@
 package profile
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -202,28 +201,6 @@ type Limits struct {
 	Pending int
 	// Shared says that all clients of a tenant share PerMinute and Pending.
 	Shared bool
-}
-
-// Named returns a row of the table; "" is "generic". The error names the choices.
-func Named(name string) (Profile, error) {
-	if name == "" {
-		name = Generic
-	}
-	for _, p := range All() {
-		if p.Name == name {
-			return p, nil
-		}
-	}
-	return Profile{}, fmt.Errorf("%q is not one of %q", name, Names())
-}
-
-// Names returns the names of all rows, in the order of the table.
-func Names() []string {
-	var names []string
-	for _, p := range All() {
-		names = append(names, p.Name)
-	}
-	return names
 }
 
 // String returns the Title, for errors.

@@ -1,6 +1,9 @@
 package profile
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 const (
 	// Generic is the row without differences.
@@ -111,4 +114,26 @@ func All() []Profile {
 			Parameters: Parameters{Signed: Yes, Target: []string{Resource}, Details: Yes, UserCode: Yes},
 		},
 	}
+}
+
+// Named returns a row of the table; "" is "generic". The error names the choices.
+func Named(name string) (Profile, error) {
+	if name == "" {
+		name = Generic
+	}
+	for _, p := range All() {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Profile{}, fmt.Errorf("%q is not one of %q", name, Names())
+}
+
+// Names returns the names of all rows, in the order of the table.
+func Names() []string {
+	var names []string
+	for _, p := range All() {
+		names = append(names, p.Name)
+	}
+	return names
 }
