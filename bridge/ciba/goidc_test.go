@@ -26,7 +26,7 @@ func TestInteropGoOIDC(t *testing.T) {
 	for _, trials := range [][]*interopTrial{polls, pings, pushes} {
 		peer.open(t, trials)
 	}
-	rows := interopRows(ciba.ErrInvalidRequest)
+	rows := interopRows(repeatedProof{refused: ciba.ErrInvalidRequest})
 	holdInterop(t, peer.name, goOIDCDir+"/matrix.md", []interopTable{
 		runInterop(t, ciba.DeliveryPoll, rows, polls),
 		runInterop(t, ciba.DeliveryPing, rows, pings),

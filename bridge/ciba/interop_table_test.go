@@ -22,9 +22,8 @@ type interopRow struct {
 	unless func(interopClient) string
 }
 
-// interopRows are all rows. A DPoP proof that is sent again is refused as repeated
-// says.
-func interopRows(repeated error) []interopRow {
+// interopRows are all rows.
+func interopRows(repeated repeatedProof) []interopRow {
 	return slices.Concat(decisionRows(), askRows(), pingRows(), pushRows(), accessRows(), keyRows(repeated), refreshRows())
 }
 
