@@ -30,8 +30,8 @@ func parse(t *testing.T, text string) *bridge.DetailsTemplate {
 func TestAsks(t *testing.T) {
 	op := &cibatest.Provider{AutoApprove: time.Second, EditIDToken: func(d *cibatest.Draft) { d.Claims["acr"] = "urn:example:silver" }}
 	inWorld(t, op, func(w *world) {
-		var got []cibatest.Request
-		op.OnRequest = func(r cibatest.Request) { got = append(got, r) }
+		var asked collection[cibatest.Request]
+		op.OnRequest = func(r cibatest.Request) { asked.add(r) }
 		w.edit = func(c *bridge.Config) {
 			c.Asks = bridge.Asks{
 				Resource:  []string{"https://settings.example.com", "https://media.example.com/"},
@@ -47,6 +47,7 @@ func TestAsks(t *testing.T) {
 		m.Seat, m.ACR = 0, "urn:example:gold" // another than what comes
 		car.refused(m, schemas.ProviderError)
 
+		got := asked.get()
 		for i, want := range []string{
 			`[{"kind":"car","settings":["seat","climate"],"type":"vehicle_settings","vehicle":"car-1","where":{"rows":[1,12345678901234567890.10],"seat":1},"{seat}":"as {device}"}]`,
 			`[{"kind":"car","settings":["seat","climate"],"type":"vehicle_settings","vehicle":"car-1","where":{"rows":[12345678901234567890.10]},"{seat}":"as {device}"}]`,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,11 +29,29 @@ func notification(r cibatest.Request) cibatest.Notification {
 	}
 }
 
+// A collection is filled by the provider while the test looks at it.
+type collection[T any] struct {
+	mu  sync.Mutex
+	all []T
+}
+
+func (c *collection[T]) add(v T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, v)
+}
+
+func (c *collection[T]) get() []T {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
+}
+
 // keep has a provider send nothing, and returns where its notifications are kept.
-func keep(op *cibatest.Provider) *[]cibatest.Notification {
-	kept := new([]cibatest.Notification)
+func keep(op *cibatest.Provider) *collection[cibatest.Notification] {
+	kept := new(collection[cibatest.Notification])
 	op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
-		*kept = append(*kept, n)
+		kept.add(n)
 		return nil
 	}
 	return kept
@@ -239,8 +258,8 @@ func TestPingAfterRestart(t *testing.T) {
 func TestNotificationTokenSaysNothing(t *testing.T) {
 	op := &cibatest.Provider{Delivery: "ping", AutoApprove: time.Second}
 	inWorld(t, op, func(w *world) {
-		var tokens []string
-		op.OnRequest = func(r cibatest.Request) { tokens = append(tokens, r.Params.Get("client_notification_token")) }
+		var asked collection[string]
+		op.OnRequest = func(r cibatest.Request) { asked.add(r.Params.Get("client_notification_token")) }
 		w.start()
 		car := w.car("car-1")
 		ids := []schemas.ID{}
@@ -249,6 +268,7 @@ func TestNotificationTokenSaysNothing(t *testing.T) {
 			car.grant(m)
 			ids = append(ids, m.ID)
 		}
+		tokens := asked.get()
 		if len(tokens) != 2 || tokens[0] == tokens[1] {
 			t.Fatalf("tokens %q", tokens)
 		}

@@ -177,7 +177,7 @@ func TestPushTwice(t *testing.T) {
 		m := car.signIn("anna@example.com")
 		car.send(m)
 		time.Sleep(2 * time.Second)
-		push := (*kept)[0]
+		push := kept.get()[0]
 		elsewhere := w.endpoint(second)
 		statuses := make(chan int, 20)
 		for range 5 {
@@ -222,9 +222,9 @@ func TestPushTwice(t *testing.T) {
 func TestPushBeforeAcknowledgement(t *testing.T) {
 	op := &cibatest.Provider{Delivery: "push"}
 	inWorld(t, op, func(w *world) {
-		var early cibatest.Notification
+		var sent collection[cibatest.Notification]
 		op.EditNotification = func(n cibatest.Notification) []cibatest.Notification {
-			early = n
+			sent.add(n)
 			return []cibatest.Notification{n}
 		}
 		op.OnRequest = func(r cibatest.Request) { op.Approve(r.AuthReqID) }
@@ -233,7 +233,7 @@ func TestPushBeforeAcknowledgement(t *testing.T) {
 		m := car.signIn("anna@example.com")
 		car.send(m)
 		time.Sleep(time.Second)
-		op.Send(early)
+		op.Send(sent.get()[0])
 		if got := outcome(car.await(m.ID, time.Minute)); got != "granted" {
 			t.Error(got)
 		}
@@ -254,7 +254,7 @@ func TestPushForged(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		other.send(b)
 		time.Sleep(2 * time.Second)
-		first, second := (*kept)[0], (*kept)[1]
+		first, second := kept.get()[0], kept.get()[1]
 		for name, n := range map[string]cibatest.Notification{
 			"tokens of another's request": second.WithHeader("Authorization", first.Header.Get("Authorization")),
 			"another's token":             first.WithHeader("Authorization", second.Header.Get("Authorization")),
@@ -294,7 +294,7 @@ func TestPushAgainAfterCrash(t *testing.T) {
 		m := car.signIn("anna@example.com")
 		car.send(m)
 		time.Sleep(2 * time.Second)
-		push := (*kept)[0]
+		push := kept.get()[0]
 		if status := op.Send(push); status != 503 {
 			t.Errorf("a dying bridge answered with %d", status)
 		}
@@ -326,7 +326,7 @@ func TestNotifiedByOtherProvider(t *testing.T) {
 			w.stop()
 			w.edit = func(c *bridge.Config) { c.Issuer = "https://other.example.com" }
 			w.start()
-			if status := op.Send((*kept)[0]); status != 401 {
+			if status := op.Send(kept.get()[0]); status != 401 {
 				t.Errorf("%s: answered with %d", mode, status)
 			}
 			if got := outcome(car.await(m.ID, 3*time.Minute)); got != "interrupted" {

@@ -18,7 +18,7 @@ import (
 // Limits of the callback: how many connections there are at the same time, and
 // how long those may take to end that are there when the bridge stops.
 const (
-	callbackConns = 256
+	callbackConns = 512
 	callbackDrain = 5 * time.Second
 )
 
@@ -65,7 +65,7 @@ func callbackServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      45 * time.Second, // what is pushed is verified and recorded meanwhile
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       15 * time.Second, // an idle connection keeps another one out
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // whatever the internet sends
 	}
