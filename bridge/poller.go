@@ -71,7 +71,12 @@ func (b *Bridge) ask(ctx context.Context, r store.Request) error {
 		return err
 	}
 	b.step(stepClaimed)
-	callCtx, cancel := context.WithDeadline(ctx, r.Poll.GiveUp(sent))
+	giveUp := r.Poll.GiveUp(sent)
+	// The claim began before it was durable, and nobody else polls until it ends.
+	if end := r.Poll.Due.Add(ciba.TokenTimeout - pollLease); end.Before(giveUp) {
+		giveUp = end
+	}
+	callCtx, cancel := context.WithDeadline(ctx, giveUp)
 	tokens, err := b.cfg.Provider.RequestToken(callCtx, ciba.TokenRequest{AuthReqID: r.Details.AuthReqID, Expect: expect(r)})
 	cancel()
 	b.called(ctx, metrics.Token, sent, err)

@@ -98,7 +98,7 @@ func (s *Store) Deny(ctx context.Context, e Ending, p Person, c policy.CoolDown)
 		n++
 		_, err = t.exec(`INSERT INTO denials (device, person, count, until) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (device, person) DO UPDATE SET count = excluded.count, until = excluded.until`,
-			e.Device, p[:], n, ms(e.Now.Add(c.After(n))))
+			e.Device, p[:], n, s.ms(e.Now.Add(c.After(n))))
 		return err
 	})
 	return ended, err
@@ -109,7 +109,7 @@ func (t *tx) end(e Ending, state string) (bool, error) {
 	n, err := t.exec(`UPDATE requests SET state = 'answered', answer = $1, outcome = $2, due_at = $3, deadline = $4,
 			interval_ms = $5, details = NULL, person = NULL, asking = 0
 		WHERE device = $6 AND id = $7 AND `+state,
-		append([]any{e.Message, e.Outcome, ms(e.Now.Add(firstDelay)), ms(e.Until), firstDelay.Milliseconds()}, e.where()...)...)
+		append([]any{e.Message, e.Outcome, t.ms(e.Now.Add(firstDelay)), t.ms(e.Until), firstDelay.Milliseconds()}, e.where()...)...)
 	return n == 1, err
 }
 
@@ -123,7 +123,7 @@ func (t *tx) insert(e Ending) (bool, error) {
 	}
 	rows, err := t.exec(`INSERT INTO requests (device, id, state, answer, outcome, due_at, deadline, interval_ms)
 		VALUES ($1, $2, 'answered', $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-		append(e.where(), e.Message, e.Outcome, ms(e.Now.Add(firstDelay)), ms(e.Until), firstDelay.Milliseconds())...)
+		append(e.where(), e.Message, e.Outcome, t.ms(e.Now.Add(firstDelay)), t.ms(e.Until), firstDelay.Milliseconds())...)
 	return rows == 1, err
 }
 
@@ -134,7 +134,7 @@ func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Reque
 	return s.claim(ctx, Answered, "due_at <= $1 AND deadline > $1",
 		`interval_ms = CASE WHEN interval_ms * 2 < $3 THEN interval_ms * 2 ELSE $3 END,
 		due_at = $1 + (CASE WHEN interval_ms * 2 < $3 THEN interval_ms * 2 ELSE $3 END) * $4 / 100`,
-		ms(now), n, maxDelay.Milliseconds(), percent)
+		s.ms(now), n, maxDelay.Milliseconds(), percent)
 }
 
 // Receipt records that the device has the answer, which is then forgotten. With
@@ -151,7 +151,7 @@ func (s *Store) Receipt(ctx context.Context, k Key, now time.Time) (granted time
 
 func (t *tx) receipt(k Key, now time.Time) (granted time.Time, known bool, err error) {
 	n, err := t.exec(`UPDATE requests SET state = 'done', answer = NULL, due_at = $1
-		WHERE device = $2 AND id = $3 AND state = 'answered'`, ms(now.Add(Tombstone)), k.Device, k.ID[:])
+		WHERE device = $2 AND id = $3 AND state = 'answered'`, t.ms(now.Add(Tombstone)), k.Device, k.ID[:])
 	if err != nil || n != 1 {
 		return time.Time{}, false, err
 	}

@@ -76,7 +76,7 @@ func (t *tx) begin(st Start, details []byte) (Begun, error) {
 	}
 	n, err := t.exec(`INSERT INTO requests (device, id, state, person, due_at, deadline, details)
 		VALUES ($1, $2, 'ringing', $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-		st.Device, st.ID[:], st.Person[:], ms(st.Due), ms(st.Deadline), details)
+		st.Device, st.ID[:], st.Person[:], t.ms(st.Due), t.ms(st.Deadline), details)
 	if err != nil {
 		return Begun{}, err
 	}
@@ -117,13 +117,13 @@ func (t *tx) admissible(st Start) (Begun, circuit, error) {
 	case all >= MaxPerDevice:
 		return Begun{Verdict: TooMany, Wait: 10 * time.Second}, c, nil
 	case deadline > 0:
-		return Begun{Verdict: PersonBusy, Wait: max(at(deadline).Sub(st.Now), time.Second)}, c, nil
-	case until > ms(st.Now):
-		return Begun{Verdict: CoolingDown, Wait: at(until).Sub(st.Now)}, c, nil
+		return Begun{Verdict: PersonBusy, Wait: max(t.at(deadline).Sub(st.Now), time.Second)}, c, nil
+	case until > t.ms(st.Now):
+		return Begun{Verdict: CoolingDown, Wait: t.at(until).Sub(st.Now)}, c, nil
 	case st.Ringing > 0 && ringing >= st.Ringing:
 		return Begun{Verdict: ProviderBusy, Wait: time.Second}, c, nil
-	case c.until > ms(st.Now):
-		return Begun{Verdict: ProviderDown, Wait: at(c.until).Sub(st.Now)}, c, nil
+	case c.until > t.ms(st.Now):
+		return Begun{Verdict: ProviderDown, Wait: t.at(c.until).Sub(st.Now)}, c, nil
 	}
 	return Begun{}, c, nil
 }

@@ -28,7 +28,7 @@ func (s *Store) Failed(ctx context.Context, provider string, now time.Time, paus
 		if d <= 0 {
 			return nil
 		}
-		_, err = t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2", ms(now.Add(d)), provider)
+		_, err = t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2", s.ms(now.Add(d)), provider)
 		return err
 	})
 	return failures, err
@@ -48,7 +48,7 @@ func (t *tx) pass(st Start, c circuit) (Begun, error) {
 	if c.until == 0 {
 		return Begun{}, nil
 	}
-	n, err := t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2 AND shut_until = $3", ms(st.Due), st.Provider, c.until)
+	n, err := t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2 AND shut_until = $3", t.ms(st.Due), st.Provider, c.until)
 	if err != nil || n == 1 {
 		return Begun{}, err
 	}

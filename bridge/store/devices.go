@@ -24,7 +24,7 @@ func (s *Store) PutChain(ctx context.Context, d schemas.DeviceID, chain []*x509.
 	return s.do(ctx, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO device_chains (device, kid, chain, stored_at, not_after) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (device, kid) DO UPDATE SET chain = excluded.chain, stored_at = excluded.stored_at`,
-			d, kid[:], der, ms(now), ms(chain[0].NotAfter))
+			d, kid[:], der, s.ms(now), s.ms(chain[0].NotAfter))
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (s *Store) PutBridge(ctx context.Context, leaf *x509.Certificate, now time.
 	kid := schemas.KeyIDOf(leaf)
 	return s.do(ctx, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO bridges (kid, leaf, seen_at, not_after) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (kid) DO UPDATE SET seen_at = excluded.seen_at`, kid[:], leaf.Raw, ms(now), ms(leaf.NotAfter))
+			ON CONFLICT (kid) DO UPDATE SET seen_at = excluded.seen_at`, kid[:], leaf.Raw, s.ms(now), s.ms(leaf.NotAfter))
 		return err
 	})
 }
@@ -98,7 +98,7 @@ func (s *Store) PutBridge(ctx context.Context, leaf *x509.Certificate, now time.
 // order.
 func (s *Store) Bridges(ctx context.Context, now, since time.Time, n int) (leaves [][]byte, err error) {
 	err = s.each(ctx, `SELECT leaf FROM (SELECT kid, leaf FROM bridges WHERE not_after > $1 AND seen_at >= $2 ORDER BY seen_at DESC LIMIT $3) AS b ORDER BY kid`,
-		[]any{ms(now), ms(since), n}, func(rows *sql.Rows) error {
+		[]any{s.ms(now), s.ms(since), n}, func(rows *sql.Rows) error {
 			var leaf []byte
 			if err := rows.Scan(&leaf); err != nil {
 				return err

@@ -33,7 +33,7 @@ type engine struct {
 	writers int           // transactions that write at the same time
 	timeout time.Duration // of a read or a transaction; 0: the engine does not let one wait
 	fault   func(error) error
-	clock   func(context.Context) (time.Time, error) // the database's; nil if it is this machine's
+	clock
 }
 
 // A dialect is what differs in SQL.
@@ -43,6 +43,7 @@ type dialect struct {
 	tables     string // query for the names of the tables
 	lock       string // statement that waits until nobody else migrates; "" if nobody else can
 	blob       string // type of bytes
+	inOrder    string // a parameter that comes after the last one; "": it has to say its number
 	skipLocked string // ends a SELECT of rows to be changed: passes over those that somebody else is changing
 }
 

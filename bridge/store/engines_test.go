@@ -43,7 +43,13 @@ func postgres(t testing.TB) store.Postgres {
 	t.Helper()
 	server.once.Do(func() { server.Server, server.err = pgtest.Start(ctx, pgtest.Config{}) })
 	pgtest.Check(t, server.err)
-	dsn, err := server.Database(ctx)
+	return connect(t, server.Server)
+}
+
+// connect returns a new database of a server.
+func connect(t testing.TB, s *pgtest.Server) store.Postgres {
+	t.Helper()
+	dsn, err := s.Database(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

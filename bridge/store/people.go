@@ -146,7 +146,7 @@ func (t *tx) pair(e Ending, g Grant, hint Person, secret []byte) error {
 	p := g.Pairing
 	_, err := t.exec(`INSERT INTO pairings (device, issuer, subject, hint_key, secret, used_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (device, issuer, subject) DO UPDATE SET hint_key = excluded.hint_key, secret = excluded.secret, used_at = excluded.used_at`,
-		p.Device, p.Issuer, p.Subject, hint[:], secret, ms(e.Now))
+		p.Device, p.Issuer, p.Subject, hint[:], secret, t.ms(e.Now))
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (t *tx) pair(e Ending, g Grant, hint Person, secret []byte) error {
 // mint gives a person a further handle.
 func (t *tx) mint(e Ending, p Pairing, h schemas.Handle) error {
 	_, err := t.exec("INSERT INTO handles (device, handle, issuer, subject, request, minted_at) VALUES ($1, $2, $3, $4, $5, $6)",
-		p.Device, h[:], p.Issuer, p.Subject, e.ID[:], ms(e.Now))
+		p.Device, h[:], p.Issuer, p.Subject, e.ID[:], t.ms(e.Now))
 	return err
 }
 
@@ -172,5 +172,5 @@ func (t *tx) voidHandles(k Key) (time.Time, error) {
 	}
 	_, err = t.exec("DELETE FROM handles WHERE device = $1 AND issuer = $2 AND subject = $3 AND minted_at < $4",
 		k.Device, issuer, subject, minted)
-	return at(minted), err
+	return t.at(minted), err
 }

@@ -74,7 +74,7 @@ func (d Postgres) open(ctx context.Context) (*engine, error) {
 		writers: pgWriters,
 		timeout: pgTimeout,
 		fault:   p.fault,
-		clock:   p.clock,
+		clock:   clock{asks: p.time},
 	}
 	if err := p.connect(ctx, d); err != nil {
 		return nil, errors.Join(err, p.close())
@@ -106,8 +106,12 @@ func (d Postgres) config(conns int32, timeout time.Duration) *pgxpool.Config {
 		// Where a bridge's machine dies, nobody closes its connections.
 		"statement_timeout":                   limit,
 		"idle_in_transaction_session_timeout": limit,
-		// What the statements are made for: each sees what was committed before it.
+		// What the statements are made for: each sees what was committed before it,
+		// and finds its rows by an index, however few they have been so far.
 		"default_transaction_isolation": "read committed",
+		"enable_seqscan":                "off",
+		"enable_hashjoin":               "off",
+		"jit":                           "off",
 	} {
 		if _, ok := c.RuntimeParams[name]; !ok {
 			c.RuntimeParams[name] = value
@@ -184,8 +188,8 @@ type pgTx struct {
 	direct
 }
 
-// clock returns the server's time.
-func (p *postgres) clock(ctx context.Context) (now time.Time, err error) {
+// time returns the server's time.
+func (p *postgres) time(ctx context.Context) (now time.Time, err error) {
 	err = p.read.QueryRowContext(ctx, "SELECT clock_timestamp()").Scan(&now)
 	return now, err
 }

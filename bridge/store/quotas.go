@@ -42,7 +42,7 @@ func (t *tx) look(q Quota, now time.Time, full *time.Time) (time.Duration, error
 	if _, err := t.get("SELECT full_at FROM quotas WHERE name = $1", []any{q.Name}, &was); err != nil {
 		return 0, err
 	}
-	*full = at(was)
+	*full = t.at(was)
 	next, wait := q.Rate.Take(*full, now)
 	if wait > 0 && next.Before(*full) { // or it would be as far ahead for ever
 		_, err := t.swap(q, *full, next)
@@ -75,7 +75,7 @@ func (t *tx) take(q Quota, now, full time.Time) (time.Duration, error) {
 // swap sets when a bucket is full again, if it is as it was.
 func (t *tx) swap(q Quota, was, full time.Time) (bool, error) {
 	n, err := t.exec(`INSERT INTO quotas (name, full_at) VALUES ($1, $2)
-		ON CONFLICT (name) DO UPDATE SET full_at = excluded.full_at WHERE quotas.full_at = $3`, q.Name, ms(full), ms(was))
+		ON CONFLICT (name) DO UPDATE SET full_at = excluded.full_at WHERE quotas.full_at = $3`, q.Name, t.ms(full), t.ms(was))
 	return n == 1, err
 }
 

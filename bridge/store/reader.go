@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"time"
 )
 
 // get reads one row outside of a transaction.
@@ -43,20 +42,4 @@ func each(ctx context.Context, on runner, query string, args []any, scan func(*s
 		}
 	}
 	return rows.Err()
-}
-
-// ms is an instant as it is stored; zero is 0.
-func ms(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// at is the inverse of ms.
-func at(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }

@@ -45,7 +45,7 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 		return Begun{Verdict: SessionBusy}, t.giveBack(st.Quotas)
 	}
 	n, err = t.exec(`INSERT INTO requests (device, id, state, due_at, deadline) VALUES ($1, $2, 'renewing', $3, $4) ON CONFLICT DO NOTHING`,
-		st.Device, st.ID[:], ms(st.Due), ms(st.Deadline))
+		st.Device, st.ID[:], t.ms(st.Due), t.ms(st.Deadline))
 	if err != nil {
 		return Begun{}, err
 	}
@@ -110,7 +110,7 @@ func (t *tx) renewed(e Ending, r Renewed, sealed []byte, done *bool) error {
 		{"UPDATE requests SET due_at = due_at WHERE device = $1 AND id = $2 AND state = 'renewing'", e.where()},
 		{"UPDATE sessions SET renewing = renewing WHERE device = $1 AND renewing = $2", e.where()},
 		{"UPDATE pairings SET used_at = $4 WHERE device = $1 AND issuer = $2 AND subject = $3",
-			[]any{e.Device, r.Session.Issuer, r.Session.Subject, ms(e.Now)}},
+			[]any{e.Device, r.Session.Issuer, r.Session.Subject, t.ms(e.Now)}},
 	} {
 		if n, err := t.exec(held.query, held.args...); err != nil || n == 0 {
 			return err
@@ -120,7 +120,7 @@ func (t *tx) renewed(e Ending, r Renewed, sealed []byte, done *bool) error {
 		return err
 	}
 	_, err := t.exec(`UPDATE sessions SET renewal = $1, renewing = NULL, expires_at = CASE WHEN expires_at < $2 THEN $2 ELSE expires_at END
-		WHERE device = $3 AND renewing = $4`, sealed, ms(r.Expires), e.Device, e.ID[:])
+		WHERE device = $3 AND renewing = $4`, sealed, t.ms(r.Expires), e.Device, e.ID[:])
 	if err != nil {
 		return err
 	}
@@ -157,5 +157,5 @@ func (s *Store) RenewalFailed(ctx context.Context, e Ending) (ended bool, err er
 // ClaimRenewing takes up to n renewals of which the provider should have been
 // heard long ago, and puts them off until lease. Whoever has sent them is dead.
 func (s *Store) ClaimRenewing(ctx context.Context, now, lease time.Time, n int) ([]Request, error) {
-	return s.claim(ctx, Renewing, "due_at <= $1", "due_at = $3", ms(now), n, ms(lease))
+	return s.claim(ctx, Renewing, "due_at <= $1", "due_at = $3", s.ms(now), n, s.ms(lease))
 }

@@ -113,7 +113,7 @@ const requestColumns = "device, id, state, person, due_at, deadline, interval_ms
 // A row is a *sql.Row or *sql.Rows, as far as it is scanned.
 type row interface{ Scan(...any) error }
 
-func scanRequest(from row) (Request, error) {
+func (e *engine) scanRequest(from row) (Request, error) {
 	var (
 		r                               Request
 		id, person                      []byte
@@ -127,10 +127,10 @@ func scanRequest(from row) (Request, error) {
 	}
 	copy(r.ID[:], id)
 	copy(r.Person[:], person)
-	r.Deadline, r.lease = at(deadline), due
+	r.Deadline, r.lease = e.at(deadline), due
 	r.Poll = ciba.Poll{
 		Interval: time.Duration(interval) * time.Millisecond,
-		Due:      at(due),
+		Due:      e.at(due),
 		Deadline: r.Deadline,
 		Failures: int(failures),
 		Lost:     lost == 1,
@@ -152,7 +152,7 @@ func (s *Store) claim(ctx context.Context, state State, due, change string, args
 	err = s.do(ctx, func(t *tx) error {
 		claimed = claimed[:0]
 		return t.each(query, args, func(rows *sql.Rows) error {
-			r, err := scanRequest(rows)
+			r, err := s.scanRequest(rows)
 			claimed = append(claimed, r)
 			return err
 		})
@@ -169,7 +169,7 @@ func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 	err := s.each(ctx, "SELECT "+requestColumns+" FROM requests WHERE device = $1 AND id = $2", []any{k.Device, k.ID[:]},
 		func(rows *sql.Rows) (err error) {
 			ok = true
-			r, err = scanRequest(rows)
+			r, err = s.scanRequest(rows)
 			return err
 		})
 	s.reveal(&r)
@@ -204,5 +204,5 @@ func (s *Store) first(ctx context.Context, query string, args ...any) (time.Time
 	if err != nil || due == nil {
 		return time.Time{}, err
 	}
-	return at(max(*due, 1)), nil
+	return s.at(max(*due, 1)), nil
 }

@@ -39,7 +39,7 @@ type revocation struct {
 
 func (t *tx) revoke(r revocation, now time.Time) error {
 	_, err := t.exec("INSERT INTO revocations (device, session, issuer, renewal, due_at, until) VALUES ($1, $2, $3, $4, $5, $6)",
-		r.session.Device, r.session.ID[:], r.issuer, r.sealed, ms(now), ms(now.Add(revocationLife)))
+		r.session.Device, r.session.ID[:], r.issuer, r.sealed, t.ms(now), t.ms(now.Add(revocationLife)))
 	return err
 }
 
@@ -67,7 +67,7 @@ func (s *Store) ClaimRevocations(ctx context.Context, now time.Time, n int) (cla
 			UPDATE revocations SET tries = tries + 1,
 				due_at = $1 + CASE WHEN tries < 6 THEN CAST($2 AS BIGINT) * (1 << tries) ELSE CAST($3 AS BIGINT) END
 			FROM due WHERE id = i RETURNING id, device, session, issuer, renewal, due_at >= until`,
-			[]any{ms(now), firstRevocation.Milliseconds(), lastRevocation.Milliseconds(), n}, func(rows *sql.Rows) error {
+			[]any{s.ms(now), firstRevocation.Milliseconds(), lastRevocation.Milliseconds(), n}, func(rows *sql.Rows) error {
 				var r Revocation
 				var session []byte
 				if err := rows.Scan(&r.id, &r.Session.Device, &session, &r.Issuer, &r.sealed, &r.Last); err != nil {

@@ -70,7 +70,7 @@ func (t *tx) beginSession(e Ending, g Grant, renewal []byte) error {
 	p := g.Pairing
 	_, err := t.exec(`INSERT INTO sessions (device, id, issuer, subject, renewal, created_at, renew_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (device, id) DO NOTHING`,
-		e.Device, e.ID[:], p.Issuer, p.Subject, renewal, ms(e.Now), ms(g.RenewUntil), ms(g.Expires))
+		e.Device, e.ID[:], p.Issuer, p.Subject, renewal, t.ms(e.Now), t.ms(g.RenewUntil), t.ms(g.Expires))
 	if err != nil {
 		return err
 	}
@@ -86,11 +86,11 @@ func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, boo
 	out := Session{Key: k}
 	var until, expires int64
 	ok, err := s.get(ctx, "SELECT issuer, subject, renewal, renew_until, expires_at FROM sessions WHERE device = $1 AND id = $2 AND expires_at > $3",
-		[]any{k.Device, k.ID[:], ms(now)}, &out.Issuer, &out.Subject, &out.sealed, &until, &expires)
+		[]any{k.Device, k.ID[:], s.ms(now)}, &out.Issuer, &out.Subject, &out.sealed, &until, &expires)
 	if err != nil || !ok {
 		return Session{}, false, err
 	}
-	out.RenewUntil, out.Expires = at(until), at(expires)
+	out.RenewUntil, out.Expires = s.at(until), s.at(expires)
 	out.Renewal, err = s.openRenewal(k, out.sealed)
 	return out, true, err
 }
@@ -99,7 +99,7 @@ func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, boo
 // first.
 func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, issuer, subject string, now time.Time) (ids []schemas.ID, err error) {
 	err = s.each(ctx, "SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 AND expires_at > $4 ORDER BY created_at LIMIT $5",
-		[]any{d, issuer, subject, ms(now), maxSessions}, func(rows *sql.Rows) error {
+		[]any{d, issuer, subject, s.ms(now), maxSessions}, func(rows *sql.Rows) error {
 			var id []byte
 			if err := rows.Scan(&id); err != nil {
 				return err

@@ -35,6 +35,7 @@ var sqliteDialect = dialect{
 	migrations: "migrations/sqlite",
 	tables:     "SELECT name FROM sqlite_schema WHERE type = 'table'",
 	blob:       "BLOB",
+	inOrder:    "?", // looking a parameter up by its number takes long where there are a thousand
 }
 
 func (d SQLite) open(ctx context.Context) (*engine, error) {

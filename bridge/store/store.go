@@ -123,6 +123,9 @@ func (s *Store) open(ctx context.Context, db Database) (err error) {
 	if _, err := s.migrate(ctx); err != nil {
 		return err
 	}
+	if err := s.compare(ctx); err != nil {
+		return err
+	}
 	return s.transact(ctx, s.loadIndexKey)
 }
 

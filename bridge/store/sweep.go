@@ -40,14 +40,14 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (touched int64,
 			return err
 		}
 		over, err := t.endSessions(now, `WITH over AS MATERIALIZED (SELECT device, id FROM sessions WHERE expires_at <= $1 LIMIT $2`+t.skipLocked+
-			`) DELETE FROM sessions WHERE (device, id) IN (SELECT * FROM over)`, ms(now), n)
+			`) DELETE FROM sessions WHERE (device, id) IN (SELECT * FROM over)`, s.ms(now), n)
 		if err != nil {
 			return err
 		}
 		touched = int64(lapsed + over)
 		for _, sweep := range sweeps {
 			rows, err := t.exec("WITH over AS MATERIALIZED (SELECT "+sweep.key+" FROM "+sweep.table+" WHERE "+sweep.over+" LIMIT $2"+t.skipLocked+
-				") DELETE FROM "+sweep.table+" WHERE ("+sweep.key+") IN (SELECT * FROM over)", ms(now.Add(-sweep.after)), n)
+				") DELETE FROM "+sweep.table+" WHERE ("+sweep.key+") IN (SELECT * FROM over)", s.ms(now.Add(-sweep.after)), n)
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ func (t *tx) lapse(now time.Time, n int) (int, error) {
 	err := t.each(`WITH over (d, i) AS MATERIALIZED (
 			SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $1 AND deadline <= $1 LIMIT $2`+t.skipLocked+`)
 		UPDATE requests SET state = 'done', outcome = 'lapsed', answer = NULL, due_at = $3 FROM over WHERE device = d AND id = i
-		RETURNING device, id`, []any{ms(now), n, ms(now.Add(Tombstone))}, func(rows *sql.Rows) error {
+		RETURNING device, id`, []any{t.ms(now), n, t.ms(now.Add(Tombstone))}, func(rows *sql.Rows) error {
 		var k Key
 		var id []byte
 		if err := rows.Scan(&k.Device, &id); err != nil {

@@ -15,11 +15,14 @@ type tx struct {
 // change makes the changes of a batch.
 func (t *tx) change(batch []*write) error {
 	for _, w := range batch {
+		if w.change == nil {
+			continue
+		}
 		if err := w.change(t); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.bulks(batch)
 }
 
 // exec returns how many rows were changed.

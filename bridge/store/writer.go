@@ -18,20 +18,36 @@ const (
 // A write is one change, all of it or nothing. It may run twice (see commit),
 // so it must set its results anew each time.
 type write struct {
-	change func(*tx) error
-	done   chan error // buffered; gets exactly one value if the writer took the write
+	change func(*tx) error // nil: it is a row of bulk
+	done   chan error      // buffered; gets exactly one value if the writer took the write
+
+	bulk   *bulk
+	key    Key
+	values []any
+	made   bool // whether the row has changed the request
 }
 
 // do has a change committed and returns the error of change or commit. The
 // change is not attempted if ctx ends before the writer has taken it in.
 func (s *Store) do(ctx context.Context, change func(*tx) error) error {
+	return s.submit(ctx, &write{change: change})
+}
+
+// doRow has a change of a bulk committed, and reports whether it was made.
+func (s *Store) doRow(ctx context.Context, b *bulk, k Key, values ...any) (bool, error) {
+	w := &write{bulk: b, key: k, values: values}
+	err := s.submit(ctx, w)
+	return w.made && err == nil, err
+}
+
+func (s *Store) submit(ctx context.Context, w *write) error {
 	if s.isClosed() {
 		return ErrClosed
 	}
 	if s.meter != nil {
 		defer func(from time.Time) { s.meter.Wrote(time.Since(from)) }(time.Now())
 	}
-	w := &write{change: change, done: make(chan error, 1)}
+	w.done = make(chan error, 1)
 	select {
 	case s.writes <- w:
 	case <-ctx.Done():
@@ -63,11 +79,17 @@ func (s *Store) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer close(s.stopped)
-	var all sync.WaitGroup
+	aside, end := context.WithCancel(ctx)
+	var writers, clock sync.WaitGroup
 	for range s.writers {
-		all.Go(func() { s.commitAll(ctx) })
+		writers.Go(func() { s.commitAll(ctx) })
 	}
-	all.Wait()
+	if s.asks != nil {
+		clock.Go(func() { s.keepTime(aside) })
+	}
+	writers.Wait()
+	end()
+	clock.Wait()
 	if s.isClosed() {
 		return ErrClosed
 	}
