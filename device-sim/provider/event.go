@@ -19,6 +19,8 @@ const (
 	Denied   EventKind = "denied"    // a person refused
 	Redeemed EventKind = "redeemed"  // the client was handed its tokens
 	SlowDown EventKind = "slow_down" // the client polled too early
+	Renewed  EventKind = "renewed"   // the client was handed others for its refresh token
+	Revoked  EventKind = "revoked"   // the client has said that it needs the grant no more
 	Replayed EventKind = "replayed"  // a spent auth_req_id or refresh token came back; the grant is revoked
 )
 

@@ -87,7 +87,28 @@ func (s *grantStore) save(g *goidc.Grant) (Event, error) {
 		replayed := event(Replayed, old)
 		return replayed, cmp.Or(s.revoke(old, now, replayed), error(errSpent))
 	}
-	return done, s.put(g, old, done)
+	if err := s.put(g, old, done); err != nil {
+		return done, err
+	}
+	switch {
+	case g.RevokedAt != 0 && old.RevokedAt == 0:
+		return event(Revoked, g), nil
+	case old.RefreshToken != "" && old.RefreshToken != g.RefreshToken:
+		return event(Renewed, g), nil
+	}
+	return done, nil
+}
+
+// rotated returns a refresh token of a person that was rotated away.
+func (s *grantStore) rotated(subject string) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for token, spent := range s.spent {
+		if g := s.byID[spent.grant]; g != nil && g.Subject == subject {
+			return token, true
+		}
+	}
+	return "", false
 }
 
 // insert adds a new grant. There is one per auth_req_id.

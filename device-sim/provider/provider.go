@@ -124,6 +124,10 @@ func assemble(cfg Config, wrap func(stores) stores) (*Provider, error) {
 // Issuer returns the issuer identifier.
 func (p *Provider) Issuer() string { return p.cfg.Issuer }
 
+// Rotated returns a refresh token of a person that was replaced by another, as a
+// thief may have it who copied it in time. Who sends it reveals the theft.
+func (p *Provider) Rotated(subject string) (token string, ok bool) { return p.grants.rotated(subject) }
+
 func (p *Provider) observe(e Event) {
 	if p.cfg.Observe != nil {
 		e.Time = time.Now()

@@ -125,6 +125,32 @@ func TestSecondRedemptionRevokes(t *testing.T) {
 	}
 }
 
+// Whoever watches hears of renewals, of what a client gives back, and of spent
+// refresh tokens; and a spent one can be had for a test.
+func TestRefreshEvents(t *testing.T) {
+	var kinds []provider.EventKind
+	cfg := config(t)
+	cfg.Observe = func(e provider.Event) { kinds = append(kinds, e.Kind) }
+	r := newRig(t, cfg)
+	first := r.signIn().str("refresh_token")
+	if token, ok := r.op.Rotated(anna); ok {
+		t.Errorf("%q was replaced before anything was", token)
+	}
+	second := r.refresh(first).str("refresh_token")
+	if token, ok := r.op.Rotated(anna); !ok || token != first {
+		t.Errorf("replaced is %q, %t", token, ok)
+	}
+	if a := r.post("/revoke", "token", second); a.status != 200 {
+		t.Errorf("revoke: %d %v", a.status, a.json)
+	}
+	stolen := r.signIn().str("refresh_token")
+	r.refresh(stolen)
+	r.refresh(stolen).want(t, 400, "invalid_grant")
+	if got := fmt.Sprint(kinds); got != "[rang approved redeemed renewed revoked rang approved redeemed renewed replayed]" {
+		t.Errorf("events: %s", got)
+	}
+}
+
 // Another client's token request, or one that asks for more, neither gets
 // anything nor spoils the grant.
 func TestStrangersLeaveTheGrantAlone(t *testing.T) {

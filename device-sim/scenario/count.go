@@ -15,6 +15,8 @@ func counts() []sentence {
 		{"{person}'s phone has never rung", "", neverRang},
 		{"nobody's phone has rung", "", nobodyRang},
 		{"the provider has handed out tokens {times}", "since the start", tokens},
+		{"the provider has renewed tokens {times}", "since the start, without ringing anybody", renewedTokens},
+		{"the provider was told to forget {times}", "how many sign-ins, since the start", toldToForget},
 		{"the provider was never asked too often", "it has not answered slow_down", neverTooOften},
 		{"the {car} car has lost {times}", "how many messages its radio has lost", lost},
 		{"the sign-in has cost the {car} car at most {bytes} bytes", "of MQTT, both ways, acknowledgements too, since it asked; introductions (hello, welcome) and connections apart", costAtMost},
@@ -46,6 +48,20 @@ func nobodyRang(_ context.Context, s *stage, _ script.Args) error {
 func tokens(_ context.Context, s *stage, a script.Args) error {
 	if n := s.world.ProviderCount(provider.Redeemed); n != a["times"].(int) {
 		return fmt.Errorf("it has handed out tokens %d times", n)
+	}
+	return nil
+}
+
+func renewedTokens(_ context.Context, s *stage, a script.Args) error {
+	if n := s.world.ProviderCount(provider.Renewed); n != a["times"].(int) {
+		return fmt.Errorf("it has renewed tokens %d times", n)
+	}
+	return nil
+}
+
+func toldToForget(_ context.Context, s *stage, a script.Args) error {
+	if n := s.world.ProviderCount(provider.Revoked); n != a["times"].(int) {
+		return fmt.Errorf("it was told to forget %d times", n)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func faults() []sentence {
 		{"the provider can be reached again", "at the same address", showProvider},
 		{"the {car} car's sign-in is published again by the car", "the same bytes on the same topic", replayByCar},
 		{"the {car} car's sign-in is published again by the broker's operator", "past every rule of the broker", replayByOperator},
+		{"the {car} car's renewal is published again by the broker's operator", "likewise", replayRenewal},
+		{"a thief spends a refresh token of {person}'s that was spent before", "with the bridge's secret; the provider must refuse", steal},
 		{"the {car} car's sign-in is published by the broker's operator as the {victim} car's", "on the other car's topic", replayAs},
 	}
 }
@@ -53,18 +55,30 @@ func showProvider(ctx context.Context, s *stage, _ script.Args) error {
 	return s.world.ShowProvider(ctx)
 }
 
-// captured is the car's latest sign-in, as it was on the wire.
-func captured(s *stage, a script.Args) ([]byte, error) {
+// captured is the car's latest message of a kind, as it was on the wire.
+func captured(s *stage, a script.Args, k schemas.Kind) ([]byte, error) {
 	c := s.car(a)
-	b, ok := c.Sent(schemas.KindSignIn)
+	b, ok := c.Sent(k)
 	if !ok {
-		return nil, fmt.Errorf("the %s car has sent no sign-in yet", c.Name)
+		return nil, fmt.Errorf("the %s car has sent no %v yet", c.Name, k)
 	}
 	return b, nil
 }
 
+func steal(ctx context.Context, s *stage, a script.Args) error {
+	return s.world.StealRefreshToken(ctx, s.person(a))
+}
+
+func replayRenewal(_ context.Context, s *stage, a script.Args) error {
+	b, err := captured(s, a, schemas.KindRenew)
+	if err != nil {
+		return err
+	}
+	return s.world.PublishAsOperator(schemas.UpTopic(s.car(a).Device), b)
+}
+
 func replayByCar(ctx context.Context, s *stage, a script.Args) error {
-	b, err := captured(s, a)
+	b, err := captured(s, a, schemas.KindSignIn)
 	if err != nil {
 		return err
 	}
@@ -72,7 +86,7 @@ func replayByCar(ctx context.Context, s *stage, a script.Args) error {
 }
 
 func replayByOperator(_ context.Context, s *stage, a script.Args) error {
-	b, err := captured(s, a)
+	b, err := captured(s, a, schemas.KindSignIn)
 	if err != nil {
 		return err
 	}
@@ -80,7 +94,7 @@ func replayByOperator(_ context.Context, s *stage, a script.Args) error {
 }
 
 func replayAs(_ context.Context, s *stage, a script.Args) error {
-	b, err := captured(s, a)
+	b, err := captured(s, a, schemas.KindSignIn)
 	if err != nil {
 		return err
 	}

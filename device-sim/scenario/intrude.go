@@ -117,7 +117,7 @@ func replayByIntruder(ctx context.Context, s *stage, a script.Args) error {
 	if err != nil {
 		return err
 	}
-	b, err := captured(s, a)
+	b, err := captured(s, a, schemas.KindSignIn)
 	if err != nil {
 		return err
 	}

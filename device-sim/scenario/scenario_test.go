@@ -13,7 +13,7 @@ import (
 // wanted are the scenarios that must exist, by the names that scripts use.
 var wanted = []string{
 	"new-car", "deny", "expire", "cancel", "unknown-person", "lost-answer", "broker-restart", "bridge-kill",
-	"clock-1970", "impostor", "replay", "stranger-certificate", "wrong-topic",
+	"clock-1970", "impostor", "replay", "stranger-certificate", "wrong-topic", "renewal", "stolen-refresh-token",
 }
 
 func TestFiles(t *testing.T) {

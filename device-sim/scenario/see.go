@@ -22,6 +22,8 @@ func sights() []sentence {
 		{"{person}'s phone and the {car} car show the same words", "the binding message of the sign-in that is open", sameWords},
 		{"the {car} car is signed in as {person}", "its latest sign-in was granted, and by this person", signedInAs},
 		{"nobody is signed in on the {car} car", "", nobodySignedIn},
+		{"the {car} car has a token that is good", "of its latest sign-in", hasToken},
+		{"the {car} car must ring again", "its session ends with its token, unless somebody is rung before", mustRing},
 		{"the {car} car is refused: {code}", "its latest sign-in has ended so", isRefused},
 		{"the {car} car's sign-in is withdrawn", "its latest sign-in has ended as cancelled", isCancelled},
 		{"the {car} car has {person}'s settings for {scopes}", "every one of them, read from the vehicle", hasSettings},
@@ -87,6 +89,17 @@ func signedInAs(_ context.Context, s *stage, a script.Args) error {
 		}
 	}
 	return fmt.Errorf("no session of %s belongs to the sign-in", s.person(a).Name)
+}
+
+func hasToken(ctx context.Context, s *stage, a script.Args) error { return s.car(a).HasToken(ctx) }
+
+func mustRing(_ context.Context, s *stage, a script.Args) error {
+	for _, session := range s.car(a).Status().Sessions {
+		if session.RingAgain {
+			return nil
+		}
+	}
+	return fmt.Errorf("no session of the %s car has to end", a["car"])
 }
 
 func describe(in agent.SignIn) string {

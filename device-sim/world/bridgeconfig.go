@@ -42,6 +42,9 @@ func (w *World) bridgeConfig(files *mtls.Files, broker string) (path string, err
 		{"min-expiry", "1s"},
 		{"log-level", "debug"},
 	}
+	if life := w.cfg.SessionLife; life > 0 {
+		lines = append(lines, [2]string{"session-life", "car=" + life.String()})
+	}
 	var b strings.Builder
 	for _, l := range lines {
 		fmt.Fprintf(&b, "%s = %q\n", l[0], l[1])

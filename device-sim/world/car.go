@@ -46,6 +46,8 @@ type Car struct {
 	agent   *agent.Agent
 	link    *link.Link
 
+	session agent.Session // as told last; owned by follow
+
 	mu     sync.Mutex // guards the fields below
 	told   wiretap.Count
 	asked  schemas.ID               // the latest sign-in

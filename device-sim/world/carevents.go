@@ -155,6 +155,12 @@ func (c *Car) followSignIn(s agent.SignIn) {
 }
 
 func (c *Car) followSession(s agent.Session) {
+	before := c.session
+	c.session = s
+	if s.ID == before.ID && s.Settings == before.Settings {
+		c.followToken(before, s)
+		return
+	}
 	switch s.Settings {
 	case agent.SettingsFetching:
 		c.tell("signed-in", fmt.Sprintf("%s is signed in for %v", orSomebody(s.Name), s.ExpiresIn))
@@ -166,6 +172,16 @@ func (c *Car) followSession(s agent.Session) {
 		}
 	case agent.SettingsFailed:
 		c.tell("settings-failed", "settings not applied: "+s.Problem)
+	}
+}
+
+// followToken tells of a session whose settings are as they were.
+func (c *Car) followToken(before, s agent.Session) {
+	switch {
+	case s.RingAgain && !before.RingAgain:
+		c.tell("ring-again", fmt.Sprintf("cannot be renewed: %s must be rung again within %v", orSomebody(s.Name), s.ExpiresIn))
+	case s.ExpiresIn > before.ExpiresIn:
+		c.tell("renewed", fmt.Sprintf("%s stays signed in for %v", orSomebody(s.Name), s.ExpiresIn))
 	}
 }
 

@@ -88,6 +88,13 @@ func (c *Car) Knows(name string) bool {
 	return false
 }
 
+// HasToken returns nil if the car has an access token that is good, and why not
+// otherwise.
+func (c *Car) HasToken(ctx context.Context) error {
+	_, _, err := c.agent.Token(ctx, c.Asked())
+	return err
+}
+
 // Connections is how often the car has connected to the broker.
 func (c *Car) Connections() int { return int(c.link.Status().Connections) }
 

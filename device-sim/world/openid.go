@@ -32,12 +32,14 @@ func (w *World) newProvider(issuer, audience string) (*provider.Provider, error)
 	}
 	return provider.New(provider.Config{
 		Issuer: issuer, Key: key, Resource: audience,
-		Clients:  []provider.Client{{ID: clientID, Name: clientName, Secret: w.secret, Scopes: append(scopes, "profile")}},
+		Clients: []provider.Client{{
+			ID: clientID, Name: clientName, Secret: w.secret, Refresh: true, Scopes: append(scopes, "profile", "offline_access"),
+		}},
 		People:   provider.SamplePeople(),
 		Scopes:   provider.SampleScopes(),
-		Interval: w.cfg.Interval,
-		Observe:  w.observeProvider,
-		Logger:   w.cfg.Logger.With("part", "provider"),
+		Interval: w.cfg.Interval, AccessTokenLifetime: w.cfg.TokenLife,
+		Observe: w.observeProvider,
+		Logger:  w.cfg.Logger.With("part", "provider"),
 	})
 }
 
@@ -48,6 +50,10 @@ func (w *World) observeProvider(e provider.Event) {
 	switch e.Kind {
 	case provider.Redeemed:
 		w.journal.tell(Event{Who: "provider", What: "tokens", Text: "hands the tokens to the bridge"})
+	case provider.Renewed:
+		w.journal.tell(Event{Who: "provider", What: "renewed", Text: "hands other tokens to the bridge, and rings nobody"})
+	case provider.Revoked:
+		w.journal.tell(Event{Who: "provider", What: "revoked", Text: "is told to forget a sign-in"})
 	case provider.SlowDown:
 		w.journal.tell(Event{Who: "provider", What: "slow-down", Text: fmt.Sprintf("is asked too often: wants %v from now on", e.Interval)})
 	case provider.Replayed:

@@ -45,6 +45,12 @@ type Config struct {
 	// Interval is how often the provider lets itself be polled, in whole seconds.
 	// Zero means one.
 	Interval time.Duration
+	// TokenLife is how long access tokens live, in whole seconds. Zero means the
+	// provider's own choice.
+	TokenLife time.Duration
+	// SessionLife is how long people may stay signed in on cars without being rung
+	// again, at least a minute. Zero means for one token.
+	SessionLife time.Duration
 	// BridgeProcess runs the bridge as a process of its own, so that it can be
 	// killed; the program must be a child of program.All first. False runs it in this
 	// process.
