@@ -13,6 +13,8 @@ CLOUD   := ./bridge/cmd/carillon-bridge ./broker/cmd/carillon-broker ./pki/cmd/c
 
 # Nearly everything starts goroutines, so everything is raced.
 RACED   := ./...
+# The packages of which a part is skipped where there is no PostgreSQL.
+ON_POSTGRES := ./bridge/store/... ./device-sim
 FUZZTIME ?= 10s
 
 CHAOS   ?= --devices 400 --rate 25 --duration 20s --expiry 30s --approve-after lognormal:6s,0.7 --deny 0.03 --ignore 0.03 \
@@ -43,9 +45,10 @@ check: ## format, vet, staticcheck, race, import arrows, the README's commands
 	$(GO) test -race $(RACED)
 	.ci/readme
 
-interop: ## against mosquitto, the step CLI and oidc-provider, which it installs (Debian, root)
+interop: ## against mosquitto, PostgreSQL, the step CLI and oidc-provider, which it installs (Debian, root)
 	.ci/peers
 	PATH="$$($(GO) env GOPATH)/bin:/usr/sbin:$$PATH" CARILLON_INTEROP=1 $(GO) test -count=1 -v -run '^TestInterop' ./...
+	CARILLON_INTEROP=1 $(GO) test -count=1 $(ON_POSTGRES)
 
 bench: ## ratios and bytes, all measured in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./schemas ./bridge/... ./broker/... ./device-sim/...

@@ -26,6 +26,7 @@ func TestInteropGoOIDC(t *testing.T) {
 	for _, trials := range [][]*interopTrial{polls, pings, pushes} {
 		peer.open(t, trials)
 	}
+	inspectInterop(t, polls)
 	rows := interopRows(repeatedProof{refused: ciba.ErrInvalidRequest})
 	holdInterop(t, peer.name, goOIDCDir+"/matrix.md", []interopTable{
 		runInterop(t, ciba.DeliveryPoll, rows, polls),

@@ -19,6 +19,7 @@ func TestInteropOIDCProvider(t *testing.T) {
 	peer := startOIDCProvider(t, authority, registered(slices.Concat(polls, pings)))
 	peer.open(t, polls)
 	peer.open(t, pings)
+	inspectInterop(t, polls)
 	rows := interopRows(repeatedProof{refused: ciba.ErrInvalidGrant, lost: true})
 	holdInterop(t, peer.name, oidcProviderDir+"/matrix.md", []interopTable{
 		runInterop(t, ciba.DeliveryPoll, rows, polls),
