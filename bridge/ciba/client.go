@@ -31,7 +31,8 @@ type Config struct {
 	// HTTPClient carries all requests; nil means NewHTTPClient(nil). Redirects are
 	// never followed and no cookies are kept, whatever it says. Its Timeout must
 	// be 0 or at least MinTimeout, as a provider may hold a token request for
-	// LongPoll.
+	// LongPoll. What a server sends unasked net/http writes, with what is in it, to
+	// the standard logger of package log.
 	HTTPClient *http.Client
 	// IDTokenAlgs are the accepted signature algorithms of ID tokens, such as
 	// "PS256"; nil accepts every asymmetric one of RFC 7518, and EdDSA, or those of

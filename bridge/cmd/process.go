@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 // streams, its signals. SIGINT and SIGTERM stop a bridge in good order, a second
 // one ends the process at once, and SIGHUP has it read files again.
 func Process() int {
+	log.SetOutput(unquoted{os.Stderr})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // the next signal has its usual effect
