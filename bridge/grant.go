@@ -170,10 +170,11 @@ func displayName(claims json.RawMessage) string {
 	return ""
 }
 
-// clean drops control characters and cuts a text to maxName bytes.
+// clean drops characters that are no part of a name but could change how what
+// stands beside it on a screen looks, and cuts a text to maxName bytes.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
+		if r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return -1
 		}
 		return r

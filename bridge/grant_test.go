@@ -43,6 +43,8 @@ func TestCleanName(t *testing.T) {
 		"Anna":                         "Anna",
 		"  Anna\r\n\tBela ":            "AnnaBela",
 		"\x00\x1b":                     "",
+		"An\u202ena\u2066\u200f\u2028": "Anna",
+		"\u0646\u200c\u0647":           "\u0646\u200c\u0647",
 		strings.Repeat("x", 65):        strings.Repeat("x", 64),
 		strings.Repeat("é", 33):        strings.Repeat("é", 32),
 		"x" + strings.Repeat("é", 33):  "x" + strings.Repeat("é", 31),
