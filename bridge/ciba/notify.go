@@ -69,7 +69,8 @@ type SignIn struct {
 // A notification that is understood is answered with 204, also when it is
 // repeated. One whose token, peer, sign-in or auth_req_id is wrong is answered
 // with 401, which is the same for all of these. What is not a POST of JSON gets
-// another error of 4xx, a passing failure 503, and nothing a redirect.
+// another error of 4xx, a passing failure 503, and nothing a redirect. A connection
+// ends with an error of 4xx.
 type NotificationHandler struct{ cfg NotificationConfig }
 
 // NewNotificationHandler returns the handler. Errors are of type [*FieldError].
@@ -100,37 +101,40 @@ func (h *NotificationHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) 
 	// every server can set a deadline; those that cannot have their own.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(notificationRead))
 	w.Header().Set("Cache-Control", "no-store")
-	if r.Method != http.MethodPost {
+	status := h.serve(w, r)
+	switch status {
+	case http.StatusNoContent:
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if status/100 == 4 { // a stranger's, who must not keep the connection
+		w.Header().Set("Connection", "close")
+	}
+	w.WriteHeader(status)
+}
+
+// serve returns the status that answers a request.
+func (h *NotificationHandler) serve(w http.ResponseWriter, r *http.Request) (status int) {
+	if r.Method != http.MethodPost {
+		return http.StatusMethodNotAllowed
 	}
 	id, ok := h.authenticate(r)
 	if !ok {
-		refuseNotification(w)
-		return
+		return http.StatusUnauthorized
 	}
 	// The work goes on when the provider hangs up: what it brought may be all
 	// there is.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), notificationWork)
 	defer cancel()
 	o, status := readNotification(w, r)
-	if status == 0 {
-		status = h.handle(ctx, id, o)
+	if status != 0 {
+		return status
 	}
-	switch status {
-	case http.StatusUnauthorized:
-		refuseNotification(w)
-		return
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
-	}
-	w.WriteHeader(status)
-}
-
-func refuseNotification(w http.ResponseWriter) {
-	w.Header().Set("WWW-Authenticate", "Bearer")
-	w.WriteHeader(http.StatusUnauthorized)
+	return h.handle(ctx, id, o)
 }
 
 // authenticate returns the sign-in that the bearer token is for. A stranger who

@@ -56,6 +56,7 @@ func callbackServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != callbackPath {
+				w.Header().Set("Connection", "close") // there are not many
 				w.WriteHeader(http.StatusNotFound)
 				return
 			}
