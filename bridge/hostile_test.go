@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestHostileProvider(t *testing.T) {
 	for _, g := range hostile.Groups() {
 		for _, row := range g.Rows {
 			t.Run(row.Name, func(t *testing.T) {
-				good := &cibatest.Provider{AutoApprove: time.Second}
+				good := &cibatest.Provider{AutoApprove: time.Second, Delivery: row.Provider.Delivery}
 				inWorld(t, good, func(w *world) { w.play(g, row) })
 			})
 		}
@@ -40,6 +41,11 @@ func (w *world) play(g hostile.Group, row hostile.Row) {
 	w.meet(row.Provider, hc)
 	w.connect()
 	w.logs.reset()
+	for range row.Others {
+		other := w.car("car-2")
+		other.send(other.signIn(hostile.Other))
+		time.Sleep(time.Second)
+	}
 	m := car.signIn("")
 	m.ACR = strings.Join(hostile.Request().ACRValues, " ")
 	asked := time.Now()
@@ -98,11 +104,17 @@ func (w *world) wantSilence(car *device, id schemas.ID, answer schemas.Message) 
 
 func (w *world) wantStats(g hostile.Group, row hostile.Row) {
 	w.t.Helper()
-	asked := 1
+	asked := 1 + row.Others
 	if g.Stage == hostile.Unasked {
 		asked = 0
 	}
 	s := row.Provider.Stats()
+	if got := row.Provider.Replies(); !slices.Equal(got, row.Replies) {
+		w.t.Errorf("notifications were answered with %v, want %v", got, row.Replies)
+	}
+	if row.Provider.Delivery == "push" && s.Token > 0 {
+		w.t.Errorf("the token endpoint was asked %d times by a client that is pushed to", s.Token)
+	}
 	if s.Backchannel != asked || s.Rang > asked || s.Redeemed != row.Redeemed || s.Early+s.Overlapping != 0 || s.AfterEnd != row.AfterEnd {
 		w.t.Errorf("the provider saw %+v, want %d authentication requests, %d redeemed, and all polls in their time", s, asked, row.Redeemed)
 	}

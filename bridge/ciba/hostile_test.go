@@ -41,13 +41,21 @@ func TestHostileProvider(t *testing.T) {
 }
 
 func play(t *testing.T, g hostile.Group, row hostile.Row) {
-	hc := hostile.HTTPClient(row.Provider)
-	defer hc.CloseIdleConnections()
-	client := newClient(t, row.Provider, func(cfg *ciba.Config) { cfg.HTTPClient = hc })
 	start := time.Now()
-	tokens, err := signIn(t, client, start)
-	if got := time.Since(start); got != row.After {
-		t.Errorf("ended after %v, want %v", got, row.After)
+	var took time.Duration
+	var tokens *ciba.Tokens
+	var err error
+	if row.Provider.Delivery != "" {
+		tokens, took, err = playNotified(t, row)
+	} else {
+		hc := hostile.HTTPClient(row.Provider)
+		defer hc.CloseIdleConnections()
+		client := newClient(t, row.Provider, func(cfg *ciba.Config) { cfg.HTTPClient = hc })
+		tokens, err = signIn(t, client, start)
+		took = time.Since(start)
+	}
+	if took != row.After {
+		t.Errorf("ended after %v, want %v", took, row.After)
 	}
 	if wanted := g.Outcome.Classes == nil && g.Stage == hostile.Redeemed; wanted && err != nil {
 		t.Errorf("refused: %v", err)
@@ -91,9 +99,12 @@ func wantText(t *testing.T, row hostile.Row, tokens *ciba.Tokens, err error) {
 
 func wantStats(t *testing.T, g hostile.Group, row hostile.Row) {
 	t.Helper()
-	s, asked := row.Provider.Stats(), 1
+	s, asked := row.Provider.Stats(), 1+row.Others
 	if g.Stage == hostile.Unasked {
 		asked = 0
+	}
+	if row.Provider.Delivery == "push" && s.Token > 0 {
+		t.Errorf("the token endpoint was asked %d times by a client that is pushed to", s.Token)
 	}
 	if s.Early+s.Overlapping != 0 || s.AfterEnd != row.AfterEnd || s.Backchannel != asked || s.Rang > asked || s.Redeemed != row.Redeemed {
 		t.Errorf("provider saw %+v, want %d authentication requests, %d redeemed %d polls after the end, and none too early", s, asked, row.Redeemed, row.AfterEnd)

@@ -5,7 +5,7 @@
 //
 // Each provider of the list would approve a request seven seconds after it has
 // come, with polls permitted every five seconds: the sign-in of [Request] with one
-// that does nothing wrong takes ten.
+// that does nothing wrong takes ten, or seven if it pings or pushes.
 package hostile
 
 import (
@@ -20,8 +20,11 @@ import (
 // Approval is when the person agrees, counted from the request.
 const Approval = 7 * time.Second
 
-// Person is whom a sign-in names, and who must approve.
-const Person = "anna.secret@example.com"
+// Person is whom a sign-in names, and who must approve. Other is somebody else.
+const (
+	Person = "anna.secret@example.com"
+	Other  = "bela.secret@example.com"
+)
 
 // ACR are the authentication classes that a sign-in asks for.
 var acr = []string{"urn:strong", "urn:stronger"}
@@ -90,6 +93,10 @@ type Row struct {
 	Provider *cibatest.Provider
 	// After is when the sign-in ends, counted from the request.
 	After time.Duration
+	// Others is how many sign-ins of Other must have begun before.
+	Others int
+	// Replies are the answers to the provider's notifications.
+	Replies []int
 	// Says is part of the error's text; "" for nothing certain.
 	Says string
 	// Redeemed is how often the provider makes tokens.
@@ -103,7 +110,7 @@ type Row struct {
 func Groups() []Group {
 	var all []Group
 	for _, list := range [][]Group{
-		metadata(), wires(), acknowledgements(), refusals(), polls(), tokens(), idTokens(), parrots(),
+		metadata(), wires(), acknowledgements(), refusals(), polls(), tokens(), idTokens(), parrots(), pings(), pushes(),
 	} {
 		all = append(all, list...)
 	}
@@ -115,8 +122,18 @@ func Groups() []Group {
 	return all
 }
 
+const (
+	atOnce = -time.Second // for Row.After: 0 is the Stage's
+	never  = 24 * time.Hour
+)
+
 func (r *Row) complete(s Stage) {
-	if r.After == 0 {
+	switch {
+	case r.After == atOnce:
+		r.After = 0
+	case r.After == 0 && r.Provider.Delivery != "":
+		r.After = Approval
+	case r.After == 0:
 		r.After = s.after()
 	}
 	if r.Redeemed == 0 && s == Redeemed {
