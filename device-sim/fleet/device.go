@@ -60,6 +60,10 @@ type network struct {
 	brokerRoots  *x509.CertPool
 }
 
+// queue is how many messages may wait for an agent, which never lets one wait. The
+// default would take a quarter of a device's memory.
+const queue = 16
+
 // newDevice builds a device that does nothing until it runs.
 func newDevice(number int, cert *tls.Certificate, n network, l *load) (*device, error) {
 	d := &device{number: number, load: l, asks: map[schemas.ID]*signIn{}}
@@ -77,6 +81,7 @@ func newDevice(number int, cert *tls.Certificate, n network, l *load) (*device, 
 	d.link, err = link.New(link.Config{
 		Dial: d.dialer(n.broker, secure), ClientID: string(d.agent.Device()), Subscribe: []string{d.agent.DownTopic()},
 		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: quiet,
+		Queue: queue,
 	})
 	return d, err
 }
@@ -119,7 +124,7 @@ func (d *device) run(ctx context.Context) error {
 
 // introduced waits until a bridge has welcomed the device.
 func (d *device) introduced(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		if s := d.agent.Status(); s.Connected && s.Introduced {

@@ -72,7 +72,8 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	grown := after.parts[partDevices].Resident - before.parts[partDevices].Resident
 	c.DeviceMemory = max(grown, 0) / int64(r.cfg.Devices)
-	r.tell(Event{What: "connected", Text: fmt.Sprintf("%d devices are connected and introduced, after %d ms", r.cfg.Devices, took.Milliseconds())})
+	r.tell(Event{What: "connected", Text: fmt.Sprintf("%d devices are connected and introduced, after %d ms (%.1f ms of CPU for each)",
+		r.cfg.Devices, took.Milliseconds(), c.Each(r.cfg.Devices).Seconds()*1e3)})
 	return nil
 }
 

@@ -29,8 +29,9 @@ type part struct {
 	largest int64         // resident bytes, of any life
 }
 
-// readyTime bounds the wait for a part.
-const readyTime = 30 * time.Second
+// readyTime bounds the wait for a part. On a machine that is busy with ten
+// thousand devices which come back, it takes a while.
+const readyTime = 2 * time.Minute
 
 // start begins a life, and returns when it is ready.
 func (p *part) start(ctx context.Context) error {

@@ -101,19 +101,11 @@ func (r Report) setupRows() [][2]string {
 		{"the provider is asked every", s.Interval.String()},
 		{"seed", fmt.Sprint(s.Seed)},
 		{"enrolment of all", duration(c.Enrolling)},
-		{"connecting all", fmt.Sprintf("%s, %s of CPU for each", duration(c.Took), duration(c.each(s.Devices)))},
+		{"connecting all", fmt.Sprintf("%s, %s of CPU for each", duration(c.Took), duration(c.Each(s.Devices)))},
 		{"memory of a device", fmt.Sprintf("%s kB", thousands(int(c.DeviceMemory/1000)))},
 	}
 	if s.Broker != "" {
 		rows = append(rows, [2]string{"broker", s.Broker})
 	}
 	return rows
-}
-
-// each is the CPU time of all parts for one device.
-func (c Connecting) each(devices int) (sum time.Duration) {
-	for _, cpu := range c.CPU {
-		sum += cpu
-	}
-	return sum / time.Duration(max(devices, 1))
 }

@@ -30,6 +30,14 @@ type Connecting struct {
 	DeviceMemory    int64                    // bytes that each device takes in this process, about
 }
 
+// Each is the CPU time of all parts for one of the devices.
+func (c Connecting) Each(devices int) (sum time.Duration) {
+	for _, cpu := range c.CPU {
+		sum += cpu
+	}
+	return sum / time.Duration(max(devices, 1))
+}
+
 // Traffic is bytes at the devices' connections.
 type Traffic struct{ Up, Down int64 }
 
