@@ -47,10 +47,11 @@ func (x *chaos) kill(ctx context.Context, p *part) error {
 	p.turn.Lock()
 	defer p.turn.Unlock()
 	at := time.Now()
+	back := x.note(report.Kill{Part: p.name, At: x.load.since(at)})
+	x.tell(Event{At: x.load.since(at), What: "killed", Who: p.name, Text: fmt.Sprintf("the %s is killed (kill -9)", p.name)})
 	if err := p.kill(); err != nil {
 		return err
 	}
-	x.tell(Event{At: x.load.since(at), What: "killed", Who: p.name, Text: fmt.Sprintf("the %s is killed (kill -9)", p.name)})
 	select {
 	case <-time.After(x.after):
 	case <-ctx.Done():
@@ -60,14 +61,25 @@ func (x *chaos) kill(ctx context.Context, p *part) error {
 		return err
 	}
 	down := time.Since(at)
+	back(down)
 	x.tell(Event{
 		At: x.load.since(time.Now()), What: "back", Who: p.name,
 		Text: fmt.Sprintf("the %s is back after %d ms", p.name, down.Milliseconds()),
 	})
+	return nil
+}
+
+// note adds a kill, and returns what is to be told when the part is back.
+func (x *chaos) note(k report.Kill) (back func(down time.Duration)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.done = append(x.done, report.Kill{Part: p.name, At: x.load.since(at), Down: down})
-	return nil
+	i := len(x.done)
+	x.done = append(x.done, k)
+	return func(down time.Duration) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.done[i].Down = down
+	}
 }
 
 // kills are those that were done.

@@ -63,7 +63,7 @@ type Summary struct {
 type KillSummary struct {
 	Part   string `json:"part"`
 	AtMS   int64  `json:"at_ms"`
-	DownMS int64  `json:"down_ms"`
+	DownMS int64  `json:"down_ms"` // 0 if it was not back before the end
 }
 
 // Summary returns the report for scripts.

@@ -51,7 +51,7 @@ type Part struct {
 // A Kill is one that was done.
 type Kill struct {
 	Part     string
-	At, Down time.Duration // when, and for how long
+	At, Down time.Duration // when, and for how long; 0 if it was not back before the end
 }
 
 // Input is what a report is made of.

@@ -145,6 +145,7 @@ func TestFailed(t *testing.T) {
 func TestText(t *testing.T) {
 	in := input()
 	in.Starved = 12
+	in.Kills = append(in.Kills, report.Kill{Part: "provider", At: 11 * second})
 	var b bytes.Buffer
 	if err := report.New(in).WriteText(&b); err != nil {
 		t.Fatal(err)
@@ -152,6 +153,7 @@ func TestText(t *testing.T) {
 	for _, want := range []string{
 		"1000 sign-ins of 500 devices in 13.0 s: 100 a second, 2 bridges on sqlite\n",
 		"kill -9 of the bridge2 at 5.0 s, back after 200 ms\nkill -9 of the broker at 9.0 s",
+		"kill -9 of the provider at 11.0 s, not back before the end\n",
 		"12 drivers found no idle device",
 		"\ngranted         995   99.50 %\n",
 		"\nrefused           3    0.30 %   2 interrupted, 1 provider unavailable\n",

@@ -67,7 +67,11 @@ func (r Report) headline() string {
 // happenings are what a reader must know besides.
 func (r Report) happenings() (lines []string) {
 	for _, k := range r.Kills {
-		lines = append(lines, fmt.Sprintf("kill -9 of the %s at %s, back after %s", k.Part, seconds(k.At), duration(k.Down)))
+		back := "not back before the end"
+		if k.Down > 0 {
+			back = "back after " + duration(k.Down)
+		}
+		lines = append(lines, fmt.Sprintf("kill -9 of the %s at %s, %s", k.Part, seconds(k.At), back))
 	}
 	if r.Starved > 0 {
 		lines = append(lines, fmt.Sprintf("%s found no idle device and had to wait for one: more --devices, or a lower --rate",
