@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -11,8 +12,9 @@ const (
 	// maxBatch is how many writes share a commit at most.
 	maxBatch = 512
 	// maxTries is how often a write is tried that is alone, and still in the way of
-	// another bridge's.
-	maxTries = 5
+	// another bridge's, and triesApart a bound of the pauses between.
+	maxTries   = 10
+	triesApart = 50 * time.Millisecond
 )
 
 // A write is one change, all of it or nothing. It may run twice (see commit),
@@ -165,6 +167,7 @@ func (s *Store) commit(batch []*write) {
 		return
 	}
 	for tries := 1; errors.Is(err, errContended) && tries < maxTries; tries++ {
+		time.Sleep(rand.N(triesApart))
 		err = s.try(batch)
 	}
 	for _, w := range batch {
