@@ -10,8 +10,17 @@ import (
 
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/bridge/store/pgtest"
 	"github.com/carillon-iot/carillon/schemas"
 )
+
+// wired returns a new database behind a wire.
+func wired(t testing.TB) (store.Postgres, *pgtest.Wire) {
+	t.Helper()
+	db, w := postgres(t), new(pgtest.Wire)
+	db.Config.ConnConfig.DialFunc = w.Dial
+	return db, w
+}
 
 // While the server cannot be reached everything says so, and afterwards the same
 // store goes on.
@@ -19,7 +28,7 @@ func TestUnavailable(t *testing.T) {
 	db, wire := wired(t)
 	s := newStore(t, db)
 	before := waiting(t, s, "car-1", "anna")
-	wire.setCut(true)
+	wire.Cut()
 	if _, err := s.Begin(ctx, start(s, "car-2", "bela")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("begin: %v", err)
 	}
@@ -32,7 +41,7 @@ func TestUnavailable(t *testing.T) {
 	if err := s.Ping(ctx); err == nil {
 		t.Error("the database answers")
 	}
-	wire.setCut(false)
+	wire.Mend()
 	if r, ok, err := s.Find(ctx, before.Key); !ok || err != nil || r.State != store.Waiting {
 		t.Errorf("found %+v, %t, %v", r, ok, err)
 	}
@@ -46,11 +55,11 @@ func TestLostCommit(t *testing.T) {
 	s := newStore(t, db)
 	lost := func(what string, write func() (bool, error)) {
 		t.Helper()
-		wire.loses.Store(1)
+		wire.Lose(1)
 		if _, err := write(); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v", what, err)
 		}
-		wire.loses.Store(0)
+		wire.Lose(0)
 		if again, err := write(); again || err != nil {
 			t.Errorf("%s again: %t, %v", what, again, err)
 		}
@@ -120,11 +129,11 @@ func TestLostClaim(t *testing.T) {
 	s := newStore(t, db)
 	waiting(t, s, "car-1", "anna")
 	at := now.Add(10 * time.Second)
-	wire.loses.Store(1)
+	wire.Lose(1)
 	if _, err := s.ClaimPolls(ctx, at, at.Add(time.Minute), 10); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("claim: %v", err)
 	}
-	wire.loses.Store(0)
+	wire.Lose(0)
 	wantDue(t, s, at.Add(time.Minute))
 	if r := claimOne(t, s, at.Add(time.Minute)); !r.Poll.Lost {
 		t.Error("nobody says that an answer may have been lost")
