@@ -14,7 +14,7 @@ CLOUD   := ./bridge/cmd/carillon-bridge ./broker/cmd/carillon-broker ./pki/cmd/c
 # Nearly everything starts goroutines, so everything is raced.
 RACED   := ./...
 # The packages of which a part is skipped where there is no PostgreSQL.
-ON_POSTGRES := ./bridge/store/... ./device-sim
+ON_POSTGRES := ./bridge ./bridge/store/... ./device-sim
 FUZZTIME ?= 10s
 
 CHAOS   ?= --devices 400 --rate 25 --duration 20s --expiry 30s --approve-after lognormal:6s,0.7 --deny 0.03 --ignore 0.03 \
