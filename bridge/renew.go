@@ -26,6 +26,7 @@ type renewal struct {
 	store.RenewalStart
 	responseKey schemas.PublicKey
 	sender      schemas.KeyID // of the device's certificate
+	failed      bool          // the provider could not answer the last time
 }
 
 // renew answers a repeated request with its state and begins a new one. From is
@@ -49,7 +50,7 @@ func (b *Bridge) renew(ctx context.Context, d schemas.DeviceID, from schemas.Key
 	default:
 		b.beginRenewal(ctx, renewal{
 			RenewalStart: store.RenewalStart{
-				Key: k, Session: s, Now: now, Due: now.Add(renewLease), Deadline: now.Add(renewTimeout),
+				Key: k, Session: s, Provider: b.cfg.Issuer, Now: now, Due: now.Add(renewLease), Deadline: now.Add(renewTimeout),
 				Quotas: []store.Quota{
 					{Name: "renewals of device " + string(d), Rate: b.cfg.Policy.PerDevice},
 					{Name: "renewals at provider " + b.cfg.Issuer, Rate: b.cfg.Policy.Renewals},
@@ -99,6 +100,7 @@ func (b *Bridge) beginRenewal(ctx context.Context, r renewal) {
 	b.step(stepAccepted)
 	begun, err := b.cfg.Store.BeginRenewal(ctx, r.RenewalStart)
 	if err == nil && begun.Verdict == store.Started {
+		r.failed = begun.Failed
 		b.working.Go(func() {
 			defer func() { <-b.renewals }()
 			b.refresh(b.work, r)
@@ -117,6 +119,8 @@ func (b *Bridge) notRenewed(ctx context.Context, k store.Key, begun store.Begun,
 	case begun.Verdict == store.Known: // by another bridge, since we looked
 	case begun.Verdict == store.TooMany:
 		b.busy(k, shortage{of: metrics.DeviceLimit, error: fmt.Errorf("the device has %d requests", store.MaxPerDevice)})
+	case begun.Verdict == store.ProviderDown:
+		b.busy(k, shortage{of: metrics.Provider, wait: begun.Wait, error: errors.New("the provider does not answer")})
 	case begun.Verdict == store.SessionBusy:
 		b.busy(k, shortage{of: metrics.SessionBusy, error: errors.New("another request renews the session, or has just changed it")})
 	default:
@@ -136,6 +140,7 @@ func (b *Bridge) refresh(ctx context.Context, r renewal) {
 	cancel()
 	b.called(ctx, metrics.Refresh, sent, err)
 	b.step(stepRefreshed)
+	b.judge(ctx, err, r.failed)
 	if err == nil {
 		b.regrant(ctx, r, tokens)
 		return

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -319,6 +320,45 @@ func TestMaxRenewals(t *testing.T) {
 		if _, ok := b.ask(second).(*schemas.Granted); !ok {
 			t.Errorf("later: %+v", b.final(second.ID))
 		}
+	})
+}
+
+// While the provider does not answer, hardly any session is put at risk: what may
+// have been heard is over, and the others wait until it answers again.
+func TestRenewLeavesAProviderAlone(t *testing.T) {
+	op := renewing()
+	const cars = 12
+	op.Token = func(n int) cibatest.Fault {
+		if n >= cars && n < cars+5 {
+			return cibatest.Lose()
+		}
+		return nil
+	}
+	inRenewingWorld(t, op, func(w *world) {
+		var all []*device
+		var sessions []schemas.ID
+		for i := range cars {
+			car := w.car(fmt.Sprintf("car-%d", i))
+			all, sessions = append(all, car), append(sessions, car.enter(fmt.Sprintf("person-%d@example.com", i)))
+		}
+		lost, held := 0, 0
+		for i, car := range all {
+			m := car.renew(sessions[i])
+			for car.final(m.ID) == nil {
+				car.send(issuedNow(m))
+				time.Sleep(500 * time.Millisecond)
+			}
+			if outcome(car.final(m.ID)) == "interrupted" {
+				lost++
+			}
+			if car.refusal(m.ID) != nil && car.refusal(m.ID).Code == schemas.Busy {
+				held++
+			}
+		}
+		if lost != 5 || held != 1 {
+			t.Errorf("%d sessions are over, %d were told to wait; want 5 and 1", lost, held)
+		}
+		w.until("the log", time.Second, func() bool { return strings.Contains(w.logs.String(), "nobody is rung for a while") })
 	})
 }
 

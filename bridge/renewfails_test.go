@@ -66,6 +66,7 @@ func TestProviderFailsTheRefresh(t *testing.T) {
 					t.Errorf("refused after %v", d)
 				}
 				if c.retry > 0 {
+					time.Sleep(30 * time.Second) // the provider is left alone a little longer
 					car.regrant(session)
 					return
 				}

@@ -69,7 +69,7 @@ func (t *tx) begin(st Start, details []byte) (Begun, error) {
 	if b, err := t.spend(st.Quotas, st.Now); err != nil || b.Verdict != 0 {
 		return b, err
 	}
-	if b, err := t.pass(st, provider); err != nil {
+	if b, err := t.pass(st.Provider, st.Due, provider); err != nil {
 		return Begun{}, err
 	} else if b.Verdict != 0 {
 		return b, t.giveBack(st.Quotas)

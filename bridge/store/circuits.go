@@ -7,8 +7,9 @@ import (
 
 // A circuit is what all bridges together know of a provider that could not
 // answer: how often in a row, and until when it is shut, which is to say that
-// nobody is rung. When that time has come, one sign-in is let through to try it,
-// and the circuit stays shut for the others until that one's answer is known.
+// nobody is rung and nothing renewed. When that time has come, one request is let
+// through to try it, and the circuit stays shut for the others until that one's
+// answer is known.
 type circuit struct {
 	failures int
 	until    int64 // 0 if it was never shut
@@ -42,13 +43,13 @@ func (s *Store) Answered(ctx context.Context, provider string) error {
 	})
 }
 
-// pass returns the zero Begun if a sign-in may go through a circuit. If that was
-// shut and its time has come, only one may, until st.Due at the latest.
-func (t *tx) pass(st Start, c circuit) (Begun, error) {
+// pass returns the zero Begun if a request may go through a circuit. If that was
+// shut and its time has come, only one may, until it is due at the latest.
+func (t *tx) pass(provider string, due time.Time, c circuit) (Begun, error) {
 	if c.until == 0 {
 		return Begun{}, nil
 	}
-	n, err := t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2 AND shut_until = $3", t.ms(st.Due), st.Provider, c.until)
+	n, err := t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2 AND shut_until = $3", t.ms(due), provider, c.until)
 	if err != nil || n == 1 {
 		return Begun{}, err
 	}

@@ -15,6 +15,7 @@ type RenewalStart struct {
 	Due      time.Time // when the provider must have answered
 	Deadline time.Time // when the device must have been
 	Quotas   []Quota
+	Provider string // that is to renew
 }
 
 // BeginRenewal stores a request as Renewing, makes it the only one that spends
@@ -30,7 +31,8 @@ func (s *Store) BeginRenewal(ctx context.Context, st RenewalStart) (b Begun, err
 }
 
 func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
-	if b, err := t.placeFor(st.Key); err != nil || b.Verdict != 0 {
+	b, provider, err := t.placeFor(st)
+	if err != nil || b.Verdict != 0 {
 		return b, err
 	}
 	if b, err := t.spend(st.Quotas, st.Now); err != nil || b.Verdict != 0 {
@@ -44,37 +46,54 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 	if n == 0 {
 		return Begun{Verdict: SessionBusy}, t.giveBack(st.Quotas)
 	}
+	if b, err := t.pass(st.Provider, st.Due, provider); err != nil {
+		return Begun{}, err
+	} else if b.Verdict != 0 {
+		return b, t.letGo(st)
+	}
 	n, err = t.exec(`INSERT INTO requests (device, id, state, due_at, deadline) VALUES ($1, $2, 'renewing', $3, $4) ON CONFLICT DO NOTHING`,
 		st.Device, st.ID[:], t.ms(st.Due), t.ms(st.Deadline))
 	if err != nil {
 		return Begun{}, err
 	}
 	if n == 0 { // another bridge was faster
-		if _, err := t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", st.Device, st.ID[:]); err != nil {
-			return Begun{}, err
-		}
-		return Begun{Verdict: Known}, t.giveBack(st.Quotas)
+		return Begun{Verdict: Known}, t.letGo(st)
 	}
 	// Whoever renews a session has its grant, whether the receipt arrived or not.
 	_, _, err = t.receipt(Key{st.Device, st.Session.ID}, st.Now)
-	return Begun{Verdict: Started}, err
+	return Begun{Verdict: Started, Failed: provider.failures > 0}, err
 }
 
-// placeFor returns the zero Begun if there is room for a request of that name.
-func (t *tx) placeFor(k Key) (Begun, error) {
+// letGo undoes what a renewal has taken that does not begin.
+func (t *tx) letGo(st RenewalStart) error {
+	if _, err := t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", st.Device, st.ID[:]); err != nil {
+		return err
+	}
+	return t.giveBack(st.Quotas)
+}
+
+// placeFor returns the zero Begun if there is room for a request of that name,
+// and its provider answers, as far as is known.
+func (t *tx) placeFor(st RenewalStart) (Begun, circuit, error) {
 	var known, all int
+	var c circuit
 	_, err := t.get(`SELECT
 			(SELECT count(*) FROM requests WHERE device = $1 AND id = $2),
-			(SELECT count(*) FROM requests WHERE device = $1)`, []any{k.Device, k.ID[:]}, &known, &all)
+			(SELECT count(*) FROM requests WHERE device = $1),
+			COALESCE((SELECT failures FROM circuits WHERE provider = $3), 0),
+			COALESCE((SELECT shut_until FROM circuits WHERE provider = $3), 0)`,
+		[]any{st.Device, st.ID[:], st.Provider}, &known, &all, &c.failures, &c.until)
 	switch {
 	case err != nil:
-		return Begun{}, err
+		return Begun{}, c, err
 	case known > 0:
-		return Begun{Verdict: Known}, nil
+		return Begun{Verdict: Known}, c, nil
 	case all >= MaxPerDevice:
-		return Begun{Verdict: TooMany, Wait: 10 * time.Second}, nil
+		return Begun{Verdict: TooMany, Wait: 10 * time.Second}, c, nil
+	case c.until > t.ms(st.Now):
+		return Begun{Verdict: ProviderDown, Wait: t.at(c.until).Sub(st.Now)}, c, nil
 	}
-	return Begun{}, nil
+	return Begun{}, c, nil
 }
 
 // A Renewed is a session with new tokens.
