@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
@@ -217,9 +218,15 @@ func (s *settings) newLink(p *parts, handle func(topic string, payload []byte), 
 		ClientID:  p.self.ClientID(),
 		Subscribe: []string{filter},
 		Handler:   handle,
-		Logger:    log,
+		// There are few bridges, and all devices wait for them.
+		MaxBackoff: longestAbsence,
+		Logger:     log,
 	})
 }
+
+// longestAbsence is how long after the end of an outage a bridge may come back to
+// the broker.
+const longestAbsence = 10 * time.Second
 
 // newAuthority returns the client of the authority and the list of what it has
 // revoked; nil if none is configured.
