@@ -248,6 +248,7 @@ func (c *cluster) inOrder(a, b string) int {
 // network is what devices must know.
 func (c *cluster) network() (n network, err error) {
 	n.broker, n.roots = c.broker, c.creds.roots
+	n.backoff = min(max(minBackoff, time.Duration(c.cfg.Devices)*backoffEach), maxBackoff)
 	if n.host, _, err = net.SplitHostPort(c.broker); err != nil {
 		return n, fmt.Errorf("broker: %w", err)
 	}

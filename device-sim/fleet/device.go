@@ -58,7 +58,16 @@ type network struct {
 	broker, host string // host:port, and the name in the broker's certificate
 	roots        *x509.CertPool
 	brokerRoots  *x509.CertPool
+	backoff      time.Duration // the first, of each device
 }
+
+// A fleet spreads its return over a second for each thousand devices, as
+// docs/brokers.md advises.
+const (
+	backoffEach = time.Millisecond
+	minBackoff  = time.Second
+	maxBackoff  = 2 * time.Minute
+)
 
 // queue is how many messages may wait for an agent, which never lets one wait. The
 // default would take a quarter of a device's memory.
@@ -81,7 +90,7 @@ func newDevice(number int, cert *tls.Certificate, n network, l *load) (*device, 
 	d.link, err = link.New(link.Config{
 		Dial: d.dialer(n.broker, secure), ClientID: string(d.agent.Device()), Subscribe: []string{d.agent.DownTopic()},
 		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: quiet,
-		Queue: queue,
+		Queue: queue, MinBackoff: n.backoff, MaxBackoff: maxBackoff,
 	})
 	return d, err
 }
