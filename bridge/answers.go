@@ -43,15 +43,24 @@ func (b *Bridge) reply(d schemas.DeviceID, m schemas.Message) {
 		b.log.Error("signing an answer", "device", d, "kind", m.Kind().String(), "error", err)
 		return
 	}
-	b.send(d, signed)
+	out := message{topic: schemas.DownTopic(d), payload: signed, since: time.Now()}
+	if p, ok := m.(*schemas.Pending); ok { // the others are to anybody, about anything
+		out.request = p.ID
+	}
+	b.send(out)
+}
+
+// answer publishes the final answer to a request.
+func (b *Bridge) answer(k store.Key, signed []byte) {
+	b.send(message{schemas.DownTopic(k.Device), signed, time.Now(), k.ID})
 }
 
 // send publishes without waiting. What does not find room is lost: final answers
 // come again by themselves, others when the device repeats its request.
-func (b *Bridge) send(d schemas.DeviceID, signed []byte) {
-	if !b.outbox.offer(d, message{schemas.DownTopic(d), signed, time.Now()}) {
+func (b *Bridge) send(out message) {
+	if !b.outbox.offer(out.topic.Device, out) {
 		b.cfg.Metrics.Published(metrics.Crowded)
-		b.log.Debug("no room to publish", "device", d)
+		b.log.Debug("no room to publish", "device", out.topic.Device)
 	}
 }
 
@@ -59,13 +68,11 @@ func (b *Bridge) send(d schemas.DeviceID, signed []byte) {
 func (b *Bridge) publish(ctx context.Context, out message) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if err := b.cfg.Publisher.Publish(ctx, out.topic.String(), out.payload); err != nil {
-		b.cfg.Metrics.Published(metrics.Unsent)
+	err := b.cfg.Publisher.Publish(ctx, out.topic.String(), out.payload)
+	if err != nil {
 		b.log.Debug("publishing failed", "device", out.topic.Device, "error", err)
-		return
 	}
-	b.cfg.Metrics.Published(metrics.Published)
-	b.cfg.Metrics.Stage(metrics.Publish, time.Since(out.since))
+	b.published(out, err)
 }
 
 // ending is the final answer to a request, which is not stored yet.
@@ -83,7 +90,7 @@ func (b *Bridge) refusal(k store.Key, code schemas.Code, retryAfter time.Duratio
 }
 
 // reject refuses a request that has not begun, finally.
-func (b *Bridge) reject(ctx context.Context, k store.Key, r policy.Refusal) {
+func (b *Bridge) reject(ctx context.Context, k store.Key, what metrics.Request, r policy.Refusal) {
 	e, err := b.refusal(k, r.Code, r.RetryAfter)
 	if err != nil {
 		b.log.Error("refusing a request", "device", k.Device, "request", k.ID, "error", err)
@@ -94,7 +101,7 @@ func (b *Bridge) reject(ctx context.Context, k store.Key, r policy.Refusal) {
 		b.busy(k, err)
 		return
 	}
-	b.ended(e, stored, "reason", r.Reason)
+	b.ended(asked{what: what}, e, stored, "reason", r.Reason)
 }
 
 // busy tells a device to come back: nothing of its request was stored.
@@ -108,18 +115,17 @@ func (b *Bridge) busy(k store.Key, why error) {
 	b.reply(k.Device, b.refused(k.ID, schemas.Busy, b.jitter(wait)))
 }
 
-// ended publishes an ending that was made durable, and logs the one line of a
-// request. With stored false somebody else has ended the request.
-func (b *Bridge) ended(e store.Ending, stored bool, more ...any) {
+// ended publishes an ending that was made durable. With stored false somebody
+// else has ended the request.
+func (b *Bridge) ended(q asked, e store.Ending, stored bool, more ...any) {
 	if !stored {
 		b.log.Debug("an ending came too late", "device", e.Device, "request", e.ID, "outcome", e.Outcome)
 		return
 	}
 	b.step(stepAnswered)
-	b.send(e.Device, e.Message)
+	b.answer(e.Key, e.Message)
 	b.wakeAnswers.wake()
-	b.cfg.Metrics.Ended(e.Outcome)
-	b.log.Info("request ended", append([]any{"device", e.Device, "request", e.ID, "outcome", e.Outcome}, more...)...)
+	b.answered(q, e, more...)
 }
 
 // persist repeats a write that must not be lost until it succeeds, the instant

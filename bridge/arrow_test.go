@@ -21,6 +21,8 @@ func TestArrows(t *testing.T) {
 		"github.com/eclipse":           "the bridge publishes through an interface",
 		"github.com/smallstep":         "the authority is another program",
 		"github.com/luikyv":            "the provider is another program",
+		"go.opentelemetry.io/otel/sdk": "the bridge makes spans; its command exports them",
+		"google.golang.org/grpc":       "likewise",
 		"github.com/peterbourgon/ff":   "flags are read in cmd",
 		"github.com/pelletier/go-toml": "likewise",
 		"testing":                      "tests stay in test files",

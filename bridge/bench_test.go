@@ -12,12 +12,17 @@ import (
 	"testing"
 	"time"
 
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/bridge/trace"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 	"github.com/carillon-iot/carillon/schemas"
 )
@@ -26,16 +31,30 @@ import (
 // provider and the broker. BenchmarkParts has what of it cannot be avoided.
 func BenchmarkSignIn(b *testing.B) {
 	for _, c := range []struct {
-		name   string
-		noSync bool
-		set    *metrics.Set
-	}{{"fsync", false, nil}, {"nosync", true, nil}, {"nosync/metrics", true, metrics.New()}} {
-		b.Run(c.name, func(b *testing.B) { benchmarkSignIn(b, c.noSync, c.set) })
+		name            string
+		noSync          bool
+		metered, traced bool
+	}{
+		{"fsync", false, false, false},
+		{"nosync", true, false, false},
+		{"nosync/metrics", true, true, false},
+		{"nosync/traces", true, false, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var set *metrics.Set
+			if c.metered {
+				set = metrics.New()
+			}
+			var traces oteltrace.TracerProvider
+			if c.traced {
+				traces = sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter()), sdk.WithIDGenerator(trace.IDs{}))
+			}
+			benchmarkSignIn(b, newRig(b, c.noSync, set, traces))
+		})
 	}
 }
 
-func benchmarkSignIn(b *testing.B, noSync bool, set *metrics.Set) {
-	r := newRig(b, noSync, set)
+func benchmarkSignIn(b *testing.B, r *rig) {
 	const fleet = 1024
 	cars := make([]*benchCar, fleet)
 	for i := range cars {
@@ -78,7 +97,7 @@ type rig struct {
 	cars map[string]*benchCar
 }
 
-func newRig(b *testing.B, noSync bool, set *metrics.Set) *rig {
+func newRig(b *testing.B, noSync bool, set *metrics.Set, traces oteltrace.TracerProvider) *rig {
 	b.Helper()
 	r := &rig{ca: mtlstest.New(b), cars: make(map[string]*benchCar)}
 	keys, err := store.NewKeyring(bytes.Repeat([]byte{1}, store.KeySize))
@@ -105,6 +124,7 @@ func newRig(b *testing.B, noSync bool, set *metrics.Set) *rig {
 		Policy:    pol,
 		Limits:    bridge.Limits{Calls: 1024, Polls: 1024},
 		Metrics:   set,
+		Traces:    traces,
 		Logger:    slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -152,7 +172,10 @@ func (r *rig) Publish(_ context.Context, topic string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	c.heard <- env.Unverified()
+	select {
+	case c.heard <- env.Unverified():
+	default: // it does not listen any more; what it has missed comes again
+	}
 	return nil
 }
 

@@ -32,6 +32,8 @@ import (
 	"log/slog"
 	"slices"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/profile"
 	"github.com/carillon-iot/carillon/bridge/metrics"
@@ -86,6 +88,9 @@ type Config struct {
 	// Metrics counts what the bridge does; nil means that nobody wants to know. A
 	// Set is of one bridge.
 	Metrics *metrics.Set
+	// Traces takes a span for each step of a request; nil means that nobody wants to
+	// know. It must have been made with [trace.IDs].
+	Traces oteltrace.TracerProvider
 	// Logger hears one line for each sign-in that ends, and every fault; nil means
 	// slog.Default(). Devices have their pseudonyms there, see [store.Register].
 	Logger *slog.Logger

@@ -69,11 +69,12 @@ func (b *Bridge) pinged(ctx context.Context, alias string) error {
 	if err != nil {
 		return err
 	}
-	first, err := b.cfg.Store.Pinged(ctx, k, time.Now())
+	arrived := time.Now()
+	first, err := b.cfg.Store.Pinged(ctx, k, arrived)
 	if err != nil || !first {
 		return err
 	}
-	b.cfg.Metrics.Notified(metrics.Ping)
+	b.reported(k, metrics.Ping, arrived)
 	b.step(stepPinged)
 	b.wakePolls.wake()
 	return nil
@@ -97,9 +98,9 @@ func (b *Bridge) pushed(ctx context.Context, alias string, tokens *ciba.Tokens, 
 }
 
 func (b *Bridge) takePush(ctx context.Context, r store.Request, tokens *ciba.Tokens, cause error) error {
-	b.cfg.Metrics.Notified(metrics.Push)
-	b.step(stepPushed)
 	now := time.Now()
+	b.reported(r.Key, metrics.Push, now)
+	b.step(stepPushed)
 	if barred, err := b.barred(ctx, r, now); barred || err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ import (
 type message struct {
 	topic   schemas.Topic
 	payload []byte
-	since   time.Time // when it was queued
+	since   time.Time  // when it was queued
+	request schemas.ID // on its way out: whose trace it belongs to; zero for none
 }
 
 // Handle takes in what arrived on a topic. It never blocks: a message for which
@@ -37,7 +38,7 @@ func (b *Bridge) Handle(topic string, payload []byte) {
 		b.drop(t.Device, metrics.NotRunning, errors.New("not running"))
 	case !b.pace.pass(t.Device, now):
 		b.drop(t.Device, metrics.TooFast, errors.New("the device sends too fast"))
-	case !b.intake.offer(t.Device, message{t, bytes.Clone(payload), now}):
+	case !b.intake.offer(t.Device, message{topic: t, payload: bytes.Clone(payload), since: now}):
 		b.drop(t.Device, metrics.NoRoom, errors.New("no room"))
 	}
 }

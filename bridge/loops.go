@@ -114,7 +114,7 @@ func (b *Bridge) publishDue(ctx context.Context) (time.Duration, error) {
 	}
 	for _, r := range claimed {
 		b.cfg.Metrics.Republished()
-		b.send(r.Device, r.Answer)
+		b.answer(r.Key, r.Answer)
 	}
 	if len(claimed) == 0 { // what is due is past its end
 		_, err = b.cfg.Store.Sweep(ctx, now, sweepBatch)

@@ -15,7 +15,7 @@ import (
 )
 
 // gathered returns the value of one series, such as
-// carillon_bridge_requests_total{outcome="granted"}; of a histogram, how much was
+// carillon_bridge_requests_total{kind="sign_in",outcome="granted"}; of a histogram, how much was
 // observed. It fails if there is no such series, which a test would take for 0.
 func gathered(t testing.TB, set *metrics.Set, series string) float64 {
 	t.Helper()
@@ -76,14 +76,14 @@ func TestMetrics(t *testing.T) {
 		time.Sleep(15 * time.Second)
 
 		for series, want := range map[string]float64{
-			"pushes_total":                                                                  3,
-			`requests_total{outcome="granted"}`:                                             1,
-			`requests_total{outcome="access_denied"}`:                                       1,
-			`requests_total{outcome="already_ringing"}`:                                     1,
-			`requests_total{outcome="too_many_requests"}`:                                   2,
-			`requests_total{outcome="unknown_person"}`:                                      1,
-			`requests_total{outcome="interrupted"}`:                                         0,
-			`requests_total{outcome="other"}`:                                               0,
+			"pushes_total": 3,
+			`requests_total{kind="sign_in",outcome="granted"}`:                              1,
+			`requests_total{kind="sign_in",outcome="access_denied"}`:                        1,
+			`requests_total{kind="sign_in",outcome="already_ringing"}`:                      1,
+			`requests_total{kind="sign_in",outcome="too_many_requests"}`:                    2,
+			`requests_total{kind="sign_in",outcome="unknown_person"}`:                       1,
+			`requests_total{kind="sign_in",outcome="interrupted"}`:                          0,
+			`requests_total{kind="sign_in",outcome="other"}`:                                0,
 			`pushes_suppressed_total{reason="already_ringing"}`:                             1,
 			`pushes_suppressed_total{reason="cool_down"}`:                                   1,
 			`pushes_suppressed_total{reason="device_quota"}`:                                1,
@@ -93,7 +93,6 @@ func TestMetrics(t *testing.T) {
 			`decision_seconds{decision="denied"}`:                                           1,
 			"receipt_seconds":                                                               1,
 			`stage_seconds{stage="accept"}`:                                                 3,
-			`stage_seconds{stage="ring"}`:                                                   3,
 			`stage_seconds{stage="pending"}`:                                                2,
 			`stage_seconds{stage="answer"}`:                                                 2,
 			`stage_seconds{stage="receipt"}`:                                                6,

@@ -6,9 +6,13 @@ import (
 	"strings"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/bridge/trace"
+	"github.com/carillon-iot/carillon/schemas"
 )
 
 // watch has the queues of the bridge looked at whenever metrics are gathered.
@@ -22,58 +26,92 @@ func (b *Bridge) watch() {
 	m.WatchLimit(b.limits.Open)
 }
 
-// stage says that a stage which began at from is over.
-func (b *Bridge) stage(s metrics.Stage, from time.Time) {
+// stage says that a stage of a request, which began at from, is over.
+func (b *Bridge) stage(k store.Key, s metrics.Stage, from time.Time) {
 	b.cfg.Metrics.Stage(s, time.Since(from))
+	b.traces.Step(k, trace.Step{Name: string(s), From: from})
 }
 
-// waited says that a person's decision has been heard of.
-func (b *Bridge) waited(r store.Request, how metrics.Decision) {
-	if r.Details.Rang != 0 {
-		b.cfg.Metrics.Decided(how, time.Since(time.UnixMilli(r.Details.Rang)))
+// waited says that the wait for a person is over.
+func (b *Bridge) waited(r store.Request, how ciba.Outcome) {
+	if r.Details.Rang == 0 {
+		return // of a bridge that did not record it
 	}
+	since := time.UnixMilli(r.Details.Rang)
+	switch how {
+	case ciba.OutcomeGranted:
+		b.cfg.Metrics.Decided(metrics.Approved, time.Since(since))
+	case ciba.OutcomeDenied:
+		b.cfg.Metrics.Decided(metrics.Denied, time.Since(since))
+	}
+	b.traces.Step(r.Key, trace.Step{Name: "wait", From: since, Result: string(how)})
 }
 
-// called counts a call of the provider that began at sent.
-func (b *Bridge) called(ctx context.Context, c metrics.Call, sent time.Time, err error) {
+// called says that a call of the provider which began at sent has come back. The
+// zero Key is that of a call for no request. Of the polls that bring nothing
+// there are too many to be told one by one.
+func (b *Bridge) called(ctx context.Context, k store.Key, c metrics.Call, sent time.Time, err error) {
 	r := resultOf(err)
 	if err != nil && ctx.Err() != nil {
 		r = metrics.Stopped
 	}
 	b.cfg.Metrics.Called(c, r, time.Since(sent))
+	if k != (store.Key{}) && r != metrics.Waiting && r != metrics.SlowDown {
+		b.traces.Step(k, trace.Step{Name: string(c), From: sent, Kind: oteltrace.SpanKindClient, Result: string(r), Failed: err != nil})
+	}
 }
 
-// results are the classes of errors of a provider in the order in which they are
-// looked for: an error may be of several.
-var results = []struct {
-	class  error
-	result metrics.Result
-}{
-	{ciba.ErrSlowDown, metrics.SlowDown},
-	{ciba.ErrPending, metrics.Waiting},
-	{ciba.ErrDenied, metrics.Refused},
-	{ciba.ErrExpired, metrics.Late},
-	{ciba.ErrUnknownUser, metrics.UnknownUser},
-	{ciba.ErrInvalidClient, metrics.InvalidClient},
-	{ciba.ErrInvalidGrant, metrics.InvalidGrant},
-	{ciba.ErrInterrupted, metrics.Interrupted},
-	{ciba.ErrUnavailable, metrics.Unavailable},
-	{ciba.ErrTransactionFailed, metrics.Unavailable},
-	{ciba.ErrIDToken, metrics.BadIDToken},
-	{ciba.ErrProtocol, metrics.BadAnswer},
+// reported says that the provider has reported of a sign-in that waited for it.
+func (b *Bridge) reported(k store.Key, what metrics.Notification, arrived time.Time) {
+	b.cfg.Metrics.Notified(what)
+	b.traces.Step(k, trace.Step{Name: string(what), From: arrived, Kind: oteltrace.SpanKindServer})
 }
 
-// resultOf is what an error of the provider counts as.
-func resultOf(err error) metrics.Result {
-	if err == nil {
-		return metrics.OK
+// published says what has become of an attempt to publish a message.
+func (b *Bridge) published(out message, err error) {
+	what := metrics.Published
+	if err != nil {
+		what = metrics.Unsent
+	} else {
+		b.cfg.Metrics.Stage(metrics.Publish, time.Since(out.since))
 	}
-	for _, r := range results {
-		if errors.Is(err, r.class) {
-			return r.result
-		}
+	b.cfg.Metrics.Published(what)
+	if out.request != (schemas.ID{}) {
+		b.traces.Step(store.Key{Device: out.topic.Device, ID: out.request},
+			trace.Step{Name: "publish", From: out.since, Kind: oteltrace.SpanKindProducer, Result: string(what), Failed: err != nil})
 	}
-	return metrics.InvalidRequest
+}
+
+// An asked is what a request asks for, and since when.
+type asked struct {
+	what  metrics.Request
+	since time.Time // zero: not known, or just now
+}
+
+// signInOf is what a sign-in in the store asks for.
+func signInOf(r store.Request) asked {
+	if r.Details.Begun == 0 {
+		return asked{what: metrics.SignIn}
+	}
+	return asked{metrics.SignIn, time.UnixMilli(r.Details.Begun)}
+}
+
+// answered says that a request was ended by this bridge, in the one line of each
+// request. More are further attributes.
+func (b *Bridge) answered(q asked, e store.Ending, more ...any) {
+	since := q.since
+	attrs := []any{"device", e.Device, "request", e.ID, "kind", string(q.what), "outcome", e.Outcome}
+	if since.IsZero() {
+		since = e.Now
+	} else {
+		attrs = append(attrs, "took", time.Since(since).Round(time.Millisecond))
+	}
+	if id := b.traces.ID(e.Key); id != "" {
+		attrs = append(attrs, "trace", id)
+	}
+	b.cfg.Metrics.Ended(q.what, e.Outcome)
+	b.traces.Request(e.Key, string(q.what), since, e.Outcome)
+	b.log.Info("request ended", append(attrs, more...)...)
 }
 
 // suppressed counts a sign-in that Begin has refused.

@@ -19,13 +19,12 @@ func (b *Bridge) decided(ctx context.Context, r store.Request, next ciba.Poll, o
 		}
 		return b.polled(ctx, r, next)
 	}
-	defer b.stage(metrics.Answer, time.Now())
+	b.waited(r, outcome)
+	defer b.stage(r.Key, metrics.Answer, time.Now())
 	switch outcome {
 	case ciba.OutcomeGranted:
-		b.waited(r, metrics.Approved)
 		return b.grant(ctx, r, tokens)
 	case ciba.OutcomeDenied:
-		b.waited(r, metrics.Denied)
 		return b.deny(ctx, r)
 	default:
 		code, retry := pollCode(outcome, err)
@@ -80,6 +79,6 @@ func (b *Bridge) finish(ctx context.Context, r store.Request, e store.Ending, er
 	if stored {
 		b.open.Add(-1)
 	}
-	b.ended(e, stored)
+	b.ended(signInOf(r), e, stored)
 	return nil
 }

@@ -79,7 +79,7 @@ func (b *Bridge) ask(ctx context.Context, r store.Request) error {
 	callCtx, cancel := context.WithDeadline(ctx, giveUp)
 	tokens, err := b.cfg.Provider.RequestToken(callCtx, ciba.TokenRequest{AuthReqID: r.Details.AuthReqID, Expect: expect(r)})
 	cancel()
-	b.called(ctx, metrics.Token, sent, err)
+	b.called(ctx, r.Key, metrics.Token, sent, err)
 	b.step(stepPolled)
 	if err != nil && ctx.Err() != nil {
 		return nil // the bridge stops

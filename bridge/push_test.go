@@ -195,7 +195,7 @@ func TestPushTwice(t *testing.T) {
 		if w.count("sessions") != 1 || w.count("handles") != 1 || grants == 0 {
 			t.Errorf("%d sessions, %d handles, %d grants", w.count("sessions"), w.count("handles"), grants)
 		}
-		const series = `carillon_bridge_requests_total{outcome="granted"}`
+		const series = `carillon_bridge_requests_total{kind="sign_in",outcome="granted"}`
 		if a, b := gathered(t, w.metrics, series), gathered(t, cfg.Metrics, series); a+b != 1 {
 			t.Errorf("granted %v and %v times", a, b)
 		}

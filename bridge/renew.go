@@ -37,7 +37,7 @@ func (b *Bridge) renew(ctx context.Context, d schemas.DeviceID, from schemas.Key
 		return
 	}
 	if m.ConfirmKey != nil {
-		b.reject(ctx, k, policy.Refusal{Code: schemas.Unsupported, Reason: "a token bound to a key was asked for"})
+		b.reject(ctx, k, metrics.Renewal, policy.Refusal{Code: schemas.Unsupported, Reason: "a token bound to a key was asked for"})
 		return
 	}
 	now := time.Now()
@@ -46,7 +46,7 @@ func (b *Bridge) renew(ctx context.Context, d schemas.DeviceID, from schemas.Key
 	case err != nil:
 		b.busy(k, err)
 	case refusal != nil:
-		b.reject(ctx, k, *refusal)
+		b.reject(ctx, k, metrics.Renewal, *refusal)
 	default:
 		b.beginRenewal(ctx, renewal{
 			RenewalStart: store.RenewalStart{
@@ -124,7 +124,7 @@ func (b *Bridge) notRenewed(ctx context.Context, k store.Key, begun store.Begun,
 	case begun.Verdict == store.SessionBusy:
 		b.busy(k, shortage{of: metrics.SessionBusy, error: errors.New("another request renews the session, or has just changed it")})
 	default:
-		b.reject(ctx, k, policy.Refusal{Code: schemas.TooManyRequests, RetryAfter: begun.Wait, Reason: "a quota of renewals is spent"})
+		b.reject(ctx, k, metrics.Renewal, policy.Refusal{Code: schemas.TooManyRequests, RetryAfter: begun.Wait, Reason: "a quota of renewals is spent"})
 	}
 }
 
@@ -138,7 +138,7 @@ func (b *Bridge) refresh(ctx context.Context, r renewal) {
 		Expect:       ciba.Expect{Subject: r.Session.Subject},
 	})
 	cancel()
-	b.called(ctx, metrics.Refresh, sent, err)
+	b.called(ctx, r.Key, metrics.Refresh, sent, err)
 	b.step(stepRefreshed)
 	b.judge(ctx, err, r.failed)
 	if err == nil {
@@ -151,10 +151,10 @@ func (b *Bridge) refresh(ctx context.Context, r renewal) {
 	code, retry := renewCode(err)
 	b.complain(r.Key, code, err)
 	if retry > 0 {
-		b.endRenewal(ctx, r.Key, code, retry, b.cfg.Store.RenewalPutOff)
+		b.endRenewal(ctx, r.Key, r.Now, code, retry, b.cfg.Store.RenewalPutOff)
 		return
 	}
-	b.endRenewal(ctx, r.Key, code, 0, b.cfg.Store.RenewalFailed)
+	b.endRenewal(ctx, r.Key, r.Now, code, 0, b.cfg.Store.RenewalFailed)
 }
 
 // regrant seals new tokens to the device and ends the renewal. Until that is
@@ -163,7 +163,7 @@ func (b *Bridge) refresh(ctx context.Context, r renewal) {
 func (b *Bridge) regrant(ctx context.Context, r renewal, tokens *ciba.Tokens) {
 	refused := func(code schemas.Code, why error) {
 		b.complain(r.Key, code, why)
-		b.endRenewal(ctx, r.Key, code, 0, b.cfg.Store.RenewalFailed)
+		b.endRenewal(ctx, r.Key, r.Now, code, 0, b.cfg.Store.RenewalFailed)
 		b.giveUp(ctx, r.Session, tokens.RefreshToken)
 	}
 	switch revoked, err := b.senders.wasRevoked(ctx, r.Device, r.sender, time.Now()); {
@@ -187,25 +187,25 @@ func (b *Bridge) regrant(ctx context.Context, r renewal, tokens *ciba.Tokens) {
 	}
 	next.Scope = g.scope
 	e, err := b.ending(r.Key, &schemas.Granted{ID: r.ID, Sealed: sealed}, metrics.Renewed, expires)
-	done := b.settle(ctx, r.Key, e, err, func() (bool, error) {
+	done := b.settle(ctx, r.Key, r.Now, e, err, func() (bool, error) {
 		return b.cfg.Store.Renewed(ctx, e, store.Renewed{Session: r.Session, Renewal: next, Handle: g.handle, Expires: expires})
 	})
 	if !done { // signed out, or given up by another bridge
-		b.endRenewal(ctx, r.Key, schemas.UnknownSession, 0, b.cfg.Store.RenewalFailed)
+		b.endRenewal(ctx, r.Key, r.Now, schemas.UnknownSession, 0, b.cfg.Store.RenewalFailed)
 		b.giveUp(ctx, r.Session, tokens.RefreshToken)
 	}
 }
 
-// endRenewal ends a renewal with a refusal.
-func (b *Bridge) endRenewal(ctx context.Context, k store.Key, code schemas.Code, retry time.Duration, write func(context.Context, store.Ending) (bool, error)) {
+// endRenewal ends a renewal, which began at since, with a refusal.
+func (b *Bridge) endRenewal(ctx context.Context, k store.Key, since time.Time, code schemas.Code, retry time.Duration, write func(context.Context, store.Ending) (bool, error)) {
 	e, err := b.refusal(k, code, retry)
-	b.settle(ctx, k, e, err, func() (bool, error) { return write(ctx, e) })
+	b.settle(ctx, k, since, e, err, func() (bool, error) { return write(ctx, e) })
 	b.wakeRevocations.wake()
 }
 
 // settle makes the ending of a renewal durable, whatever it takes, and publishes
 // it. It reports whether it did.
-func (b *Bridge) settle(ctx context.Context, k store.Key, e store.Ending, err error, write func() (bool, error)) bool {
+func (b *Bridge) settle(ctx context.Context, k store.Key, since time.Time, e store.Ending, err error, write func() (bool, error)) bool {
 	var stored bool
 	if err == nil {
 		stored, err = b.persist(ctx, time.Now().Add(refusalLife), write)
@@ -214,7 +214,7 @@ func (b *Bridge) settle(ctx context.Context, k store.Key, e store.Ending, err er
 		b.log.Error("ending a renewal", "device", k.Device, "request", k.ID, "error", err)
 		return false // the claim runs out, and the row is looked at again
 	}
-	b.ended(e, stored)
+	b.ended(asked{metrics.Renewal, since}, e, stored)
 	return stored
 }
 
@@ -227,7 +227,7 @@ func (b *Bridge) forsakeDue(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("claiming interrupted renewals: %w", err)
 	}
 	for _, r := range claimed {
-		b.endRenewal(ctx, r.Key, schemas.Interrupted, 0, b.cfg.Store.RenewalFailed)
+		b.endRenewal(ctx, r.Key, time.Time{}, schemas.Interrupted, 0, b.cfg.Store.RenewalFailed)
 	}
 	return gather(claimed), nil
 }

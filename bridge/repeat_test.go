@@ -42,8 +42,8 @@ func TestRepeat(t *testing.T) {
 			t.Errorf("the provider saw %+v", s)
 		}
 		for series, want := range map[string]float64{
-			"carillon_bridge_pushes_total":                      1,
-			`carillon_bridge_requests_total{outcome="granted"}`: 1,
+			"carillon_bridge_pushes_total":                                     1,
+			`carillon_bridge_requests_total{kind="sign_in",outcome="granted"}`: 1,
 		} {
 			if n := gathered(t, w.metrics, series); n != want {
 				t.Errorf("%s is %v, want %v", series, n, want)

@@ -37,7 +37,7 @@ func (b *Bridge) cancel(ctx context.Context, d schemas.DeviceID, m *schemas.Canc
 	if ended && known {
 		b.open.Add(-1)
 	}
-	b.ended(e, ended)
+	b.ended(signInOf(r), e, ended)
 	if !ended {
 		b.again(ctx, k)
 	}
@@ -62,7 +62,7 @@ func (b *Bridge) receipt(ctx context.Context, d schemas.DeviceID, m *schemas.Rec
 	}
 	if known {
 		b.step(stepReceipted)
-		b.stage(metrics.Receipt, arrived)
+		b.stage(k, metrics.Receipt, arrived)
 		if !granted.IsZero() {
 			b.cfg.Metrics.Receipted(time.Since(granted))
 		}
@@ -82,7 +82,7 @@ func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.Sig
 		return
 	}
 	if refusal != nil {
-		b.reject(ctx, k, *refusal)
+		b.reject(ctx, k, metrics.SignOut, *refusal)
 		return
 	}
 	e, err := b.ending(k, &schemas.Revoked{ID: m.ID, Sessions: sessions, All: m.All}, metrics.SignedOut, time.Now().Add(refusalLife))
@@ -97,9 +97,9 @@ func (b *Bridge) signOut(ctx context.Context, d schemas.DeviceID, m *schemas.Sig
 	}
 	b.wakeRevocations.wake()
 	if m.All {
-		b.ended(e, done, "sessions", "all")
+		b.ended(asked{what: metrics.SignOut}, e, done, "sessions", "all")
 	} else {
-		b.ended(e, done, "sessions", len(sessions))
+		b.ended(asked{what: metrics.SignOut}, e, done, "sessions", len(sessions))
 	}
 	if !done {
 		b.again(ctx, k)

@@ -67,11 +67,11 @@ func (b *Bridge) tryToRevoke(ctx context.Context, r store.Revocation) (ended boo
 	case b.cfg.Renewer == nil || r.Issuer != b.cfg.Issuer:
 		return true, errors.New("it is of a provider that this bridge does not know any more")
 	}
-	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
+	callCtx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	sent := time.Now()
-	err = b.cfg.Renewer.Revoke(ctx, r.Token, ciba.HintRefreshToken)
-	b.called(ctx, metrics.Revoke, sent, err)
+	err = b.cfg.Renewer.Revoke(callCtx, r.Token, ciba.HintRefreshToken)
+	b.called(ctx, store.Key{}, metrics.Revoke, sent, err)
 	passing := errors.Is(err, ciba.ErrUnavailable) || errors.Is(err, ciba.ErrInterrupted) || errors.Is(err, ciba.ErrInvalidClient)
 	return !passing || r.Last, err
 }

@@ -20,8 +20,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	sent := time.Now()
 	ack, err := b.cfg.Provider.RequestAuthentication(callCtx, b.authenticationRequest(a))
 	cancel()
-	b.called(ctx, metrics.Authenticate, sent, err)
-	b.stage(metrics.Ring, sent)
+	b.called(ctx, a.Key, metrics.Authenticate, sent, err)
 	b.step(stepRung)
 	if err != nil {
 		b.judge(ctx, err, a.failed)
@@ -39,7 +38,7 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 		b.log.Info("the phone rings for nothing", "device", a.Device, "request", a.ID, "error", err)
 		return
 	}
-	b.stage(metrics.Pending, rang)
+	b.stage(a.Key, metrics.Pending, rang)
 	b.step(stepWaiting)
 	b.reply(a.Device, pending(a.ID, a.Details.Binding, poll.Deadline))
 	b.wakePolls.wake()
@@ -100,7 +99,7 @@ func (b *Bridge) notRung(ctx context.Context, a attempt, cause error) {
 		back = append(back, a.perPerson)
 	}
 	e, err := b.refusal(a.Key, code, retry)
-	r := store.Request{Key: a.Key, Deadline: a.Deadline}
+	r := store.Request{Key: a.Key, Deadline: a.Deadline, Details: a.Details}
 	if err := b.finish(ctx, r, e, err, func() (bool, error) { return b.cfg.Store.Refuse(ctx, e, back...) }); err != nil {
 		b.log.Error("ringing", "device", a.Device, "request", a.ID, "error", err)
 	}

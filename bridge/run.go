@@ -15,6 +15,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
+	"github.com/carillon-iot/carillon/bridge/trace"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -24,6 +25,7 @@ type Bridge struct {
 	cfg     Config
 	limits  Limits
 	log     *slog.Logger
+	traces  *trace.Tracer // nil for none
 	sealing atomic.Pointer[sealing]
 
 	senders  *senders
@@ -92,6 +94,9 @@ func New(cfg Config) (*Bridge, error) {
 		wakeRevocations: newBell(),
 	}
 	if b.tokens, err = notificationTokens(cfg); err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	if b.traces, err = trace.New(cfg.Traces, cfg.Store); err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
 	b.sealing.Store(newSealing(cfg.SealKeys))

@@ -47,7 +47,7 @@ func (b *Bridge) signIn(ctx context.Context, d schemas.DeviceID, from schemas.Ke
 	case refusal != nil && !refusal.Code.Final():
 		b.reply(d, b.refused(k.ID, refusal.Code, refusal.RetryAfter))
 	case refusal != nil:
-		b.reject(ctx, k, *refusal)
+		b.reject(ctx, k, metrics.SignIn, *refusal)
 	default:
 		a.Details.Sender = from
 		b.begin(ctx, a)
@@ -59,7 +59,7 @@ func (b *Bridge) repeat(r store.Request) {
 	b.cfg.Metrics.Suppressed(metrics.Duplicate)
 	switch {
 	case r.State == store.Answered && time.Now().Before(r.Deadline):
-		b.send(r.Device, r.Answer)
+		b.answer(r.Key, r.Answer)
 	case r.State == store.Waiting && r.Broken == nil:
 		b.reply(r.Device, pending(r.ID, r.Details.Binding, r.Deadline))
 	case r.State == store.Answered, r.Outcome == store.Lapsed:
@@ -140,7 +140,7 @@ func (b *Bridge) begin(ctx context.Context, a attempt) {
 	b.step(stepAccepted)
 	begun, err := b.cfg.Store.Begin(ctx, a.Start)
 	if err == nil && begun.Verdict == store.Started {
-		b.stage(metrics.Accept, a.Now)
+		b.stage(a.Key, metrics.Accept, a.Now)
 		b.open.Add(1)
 		a.failed = begun.Failed
 		b.working.Go(func() {
@@ -176,7 +176,7 @@ func (b *Bridge) notBegun(ctx context.Context, k store.Key, begun store.Begun, e
 		what, _, _ := strings.Cut(begun.Quota, " ")
 		r.Code, r.Reason = schemas.TooManyRequests, "the quota of the "+what+" is spent"
 	}
-	b.reject(ctx, k, r)
+	b.reject(ctx, k, metrics.SignIn, r)
 }
 
 // shortageFor is what Begin has found too little of, if that is something for

@@ -69,6 +69,9 @@ func (s *settings) require() error {
 	if _, err := schemas.UpFilterOf(s.group); err != nil {
 		return usagef("--group: %w", err)
 	}
+	if err := s.requireTraces(); err != nil {
+		return err
+	}
 	return s.requireKeys()
 }
 

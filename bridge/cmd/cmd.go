@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
+	"runtime"
 
 	"github.com/peterbourgon/ff/v3"
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -179,6 +179,7 @@ nothing.`,
 func (c *command) with(s *settings, cmd *ffcli.Command) *ffcli.Command {
 	fs := flagSet(cmd.Name)
 	s.define(fs)
+	s.environ = c.environ
 	if cmd.Name != "serve" {
 		fs.BoolVar(&s.json, "json", false, "print what is found as JSON")
 	}
@@ -207,14 +208,10 @@ func (c *command) versionCommand() *ffcli.Command {
 		FlagSet:    fs,
 		UsageFunc:  c.keepUsage,
 		Exec: func(context.Context, []string) error {
-			version, goVersion := "unknown", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version, goVersion = info.Main.Version, info.GoVersion
-			}
 			if *asJSON {
-				return json.NewEncoder(c.stdout).Encode(map[string]string{"version": version, "go": goVersion})
+				return json.NewEncoder(c.stdout).Encode(map[string]string{"version": version(), "go": runtime.Version()})
 			}
-			_, err := fmt.Fprintf(c.stdout, "carillon-bridge %s (%s)\n", version, goVersion)
+			_, err := fmt.Fprintf(c.stdout, "carillon-bridge %s (%s)\n", version(), runtime.Version())
 			return err
 		},
 	}

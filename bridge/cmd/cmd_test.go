@@ -181,6 +181,8 @@ func TestWrongSettings(t *testing.T) {
 		{map[string]string{"authority": "http://pki.example.com"}, 2, []string{"--authority", `"http://pki.example.com"`, "https://host:port"}},
 		{map[string]string{"max-open": "0"}, 2, []string{"--max-open", "is 0", "1 or more"}},
 		{map[string]string{"max-calls": "-1"}, 2, []string{"--max-calls", "is -1"}},
+		{map[string]string{"trace-ratio": "2"}, 2, []string{"--trace-ratio", "is 2", "0 to 1"}},
+		{map[string]string{"otlp-endpoint": "127.0.0.1:4318"}, 2, []string{"--otlp-endpoint", `"127.0.0.1:4318"`, "http://host:port"}},
 		{map[string]string{"db": w.path("nowhere/bridge.db")}, 1, []string{"--db", "nowhere/bridge.db", "cannot be made"}},
 		{map[string]string{"db": w.path("empty/bridge.db"), "store-key": w.path("k"), "seal-key": w.path("s")}, 1, []string{"--db", "empty", "not a directory"}},
 		{map[string]string{"db": w.dir}, 1, []string{"--db", "is a directory"}},

@@ -58,6 +58,11 @@ func (s *settings) serve(ctx context.Context, logTo io.Writer, reload <-chan os.
 		return fmt.Errorf("--db: %w", err)
 	}
 	defer p.config.Store.Close()
+	stopTraces, err := s.startTraces(ctx, p, log)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	return s.run(ctx, p, db, reload, log)
 }
 

@@ -36,7 +36,10 @@ type settings struct {
 	limits              bridge.Limits
 	ops                 string
 	logLevel, logFormat string
-	json                bool // of check-config
+	otlpEndpoint        string
+	traceRatio          float64
+	environ             []string // "NAME=value", for what has standard names there
+	json                bool     // of check-config
 
 	flags *flag.FlagSet // of which those that were given can be told from defaults
 }
@@ -54,6 +57,8 @@ func (s *settings) define(fs *flag.FlagSet) {
 	fs.IntVar(&s.limits.Polls, "max-polls", 256, "polls at the provider at the same time, at most; a provider that holds polls needs one for each sign-in")
 	fs.IntVar(&s.limits.Renewals, "max-renewals", 64, "renewals at the provider at the same time, at most")
 	fs.StringVar(&s.ops, "ops", "", "`address` of /healthz, /readyz and /metrics over plain HTTP, such as :8080, not for the public; empty: none")
+	fs.StringVar(&s.otlpEndpoint, "otlp-endpoint", "", "`URL` of an OpenTelemetry collector that takes traces (OTLP over HTTP), such as http://127.0.0.1:4318; empty: that of OTEL_EXPORTER_OTLP_ENDPOINT, or none")
+	fs.Float64Var(&s.traceRatio, "trace-ratio", 1, "part of the requests whose traces are sent there, 0 to 1")
 	fs.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.logFormat, "log-format", "text", "text or json")
 }

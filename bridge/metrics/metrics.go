@@ -29,6 +29,7 @@ type Set struct {
 	requests requests
 	provider provider
 	store    storage
+	spans    family[prometheus.Counter]
 }
 
 // New returns a Set whose registry also has the metrics of the process and of
@@ -44,6 +45,7 @@ func New() *Set {
 	s.requests = s.newRequests()
 	s.provider = s.newProvider()
 	s.store = s.newStorage()
+	s.spans = s.newSpans()
 	return s
 }
 

@@ -67,7 +67,8 @@ func TestClosedSets(t *testing.T) {
 	}
 	s.Dropped("car-1")
 	s.Published("car-1")
-	s.Ended("anna@example.com")
+	s.Ended("invented", "granted")
+	s.Ended(metrics.SignIn, "anna@example.com")
 	s.Suppressed("anna@example.com")
 	s.Busy("car-1")
 	s.Open("car-1", 7)
@@ -76,6 +77,7 @@ func TestClosedSets(t *testing.T) {
 	s.Called("https://op.example.com", "invented", time.Second)
 	s.Called(metrics.Token, "invented", time.Second)
 	s.Claimed("car-1", time.Second)
+	s.Exported("invented", 1)
 	if after := series(t, s); after != before {
 		t.Errorf("there are other series than before:\n%s\nwant\n%s", after, before)
 	}

@@ -10,12 +10,23 @@ import (
 
 // requests are the metrics of what devices ask for.
 type requests struct {
-	rings                   prometheus.Counter
-	ended, suppressed, busy family[prometheus.Counter]
-	open                    map[string]prometheus.Gauge // by state
-	stages, decision        family[prometheus.Observer]
-	receipt, lateness       prometheus.Histogram
+	rings             prometheus.Counter
+	ended             map[Request]family[prometheus.Counter] // by outcome
+	suppressed, busy  family[prometheus.Counter]
+	open              map[string]prometheus.Gauge // by state
+	stages, decision  family[prometheus.Observer]
+	receipt, lateness prometheus.Histogram
 }
+
+// A Request is what a device asks for.
+type Request string
+
+// The requests.
+const (
+	SignIn  Request = "sign_in"
+	Renewal Request = "renewal"
+	SignOut Request = "sign_out"
+)
 
 // The outcomes of a request that are no names of a [schemas.Code].
 const (
@@ -53,16 +64,16 @@ const (
 	Draining    Shortage = "draining" // the bridge is about to end
 )
 
-// A Stage is a part of a sign-in that a machine is responsible for. They follow
-// one another in this order; between Pending and Answer the person decides.
+// A Stage is a part of a sign-in that the bridge is responsible for. They follow
+// one another in this order; between Accept and Pending the provider is called,
+// and between Pending and Answer the person decides.
 type Stage string
 
 // The stages.
 const (
 	Queue   Stage = "queue"   // from the arrival of a message to the beginning of work on it
 	Accept  Stage = "accept"  // to the record that the phone is about to ring: policy and quotas
-	Ring    Stage = "ring"    // the authentication request at the provider
-	Pending Stage = "pending" // to the record that it rings
+	Pending Stage = "pending" // from the acknowledgement of the provider to its record
 	Answer  Stage = "answer"  // from the person's decision to the record of the sealed answer
 	Publish Stage = "publish" // from the record of an answer to the broker's acknowledgement
 	Receipt Stage = "receipt" // the recording of a device's receipt
@@ -84,9 +95,17 @@ func (s *Set) newRequests() requests {
 			outcomes = append(outcomes, c.String())
 		}
 	}
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: prefix + "requests_total", Help: "Requests of devices that were answered finally, by kind and outcome.",
+	}, []string{"kind", "outcome"})
+	s.registry.MustRegister(vec)
+	ended := make(map[Request]family[prometheus.Counter])
+	for _, r := range []Request{SignIn, Renewal, SignOut} {
+		ended[r] = newFamily(outcomes, func(v string) prometheus.Counter { return vec.WithLabelValues(string(r), v) })
+	}
 	return requests{
 		rings: s.counter("pushes_total", "Authentication requests that were about to be sent to the provider: phones that ring."),
-		ended: s.counters("requests_total", "Requests of devices that were answered finally, by outcome.", "outcome", outcomes),
+		ended: ended,
 		busy: s.counters("requests_busy_total", "Requests that were told to come back, by what there was not enough of.", "reason",
 			texts(OpenLimit, CallLimit, PushQuota, Provider, Renewals, DeviceLimit, SessionBusy, StoreFails, Draining)),
 		suppressed: s.counters("pushes_suppressed_total", "Sign-ins in order for which no phone rang, by reason.", "reason",
@@ -94,7 +113,7 @@ func (s *Set) newRequests() requests {
 		open: s.gauges("requests_open", "Requests in the store, by state; the same for all bridges that share it.", "state",
 			[]string{"ringing", "waiting", "renewing", "answered"}),
 		stages: s.histograms("stage_seconds", "Time of each stage of a sign-in that is a machine's.", "stage",
-			texts(Queue, Accept, Ring, Pending, Answer, Publish, Receipt), machineBuckets),
+			texts(Queue, Accept, Pending, Answer, Publish, Receipt), machineBuckets),
 		decision: s.histograms("decision_seconds", "Time from the provider's acknowledgement to the person's decision, as the bridge heard of it.", "decision",
 			texts(Approved, Denied), peopleBuckets),
 		receipt:  s.histogram("receipt_seconds", "Time from the record of a grant to the record of its receipt.", radioBuckets),
@@ -111,9 +130,12 @@ func (s *Set) Rings() {
 
 // Ended counts a request that was answered finally: Granted, Renewed, SignedOut
 // or the name of a code.
-func (s *Set) Ended(outcome string) {
-	if s != nil {
-		s.requests.ended.with(outcome).Inc()
+func (s *Set) Ended(what Request, outcome string) {
+	if s == nil {
+		return
+	}
+	if of, ok := s.requests.ended[what]; ok {
+		of.with(outcome).Inc()
 	}
 }
 

@@ -86,9 +86,9 @@ func TestHangingCheck(t *testing.T) {
 // Metrics are served in the text format.
 func TestMetrics(t *testing.T) {
 	set := metrics.New()
-	set.Ended(metrics.Granted)
+	set.Ended(metrics.SignIn, metrics.Granted)
 	status, body := get(ops.Handler(ops.Config{Metrics: set.Registry()}), "/metrics")
-	if status != 200 || !strings.Contains(body, "carillon_bridge_requests_total{outcome=\"granted\"} 1\n") || !strings.Contains(body, "go_goroutines") {
+	if status != 200 || !strings.Contains(body, "carillon_bridge_requests_total{kind=\"sign_in\",outcome=\"granted\"} 1\n") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("%d\n%s", status, body)
 	}
 }
