@@ -29,6 +29,10 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	}
 	rang := time.Now()
 	poll := b.firstPoll(ack, rang)
+	if b.cfg.Delivery != ciba.DeliveryPush && b.cfg.Delivery != ciba.DeliveryPing && poll.Ended(poll.Due).Final() {
+		b.notRung(ctx, a, errNeverAsked)
+		return
+	}
 	a.Details.AuthReqID, a.Details.Rang = ack.AuthReqID, rang.UnixMilli()
 	recorded, err := b.persist(ctx, a.Due, func() (bool, error) {
 		return b.cfg.Store.Rang(ctx, a.Key, a.Details, poll, time.Now())
@@ -44,6 +48,9 @@ func (b *Bridge) ring(ctx context.Context, a attempt) {
 	b.wakePolls.wake()
 	b.judge(ctx, nil, a.failed)
 }
+
+// errNeverAsked is an acknowledgement that nobody could learn the end of.
+var errNeverAsked = errors.New("the provider permits no poll before the request expires")
 
 // firstPoll says when the provider is asked for the first time. One that pushes
 // never is: the sign-in waits until its end.

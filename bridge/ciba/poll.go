@@ -58,7 +58,9 @@ type Poll struct {
 }
 
 // NewPoll returns the state after an acknowledgement received at the instant
-// now: first request due after one interval, given up after ack.Lifetime.
+// now: first request due after one interval, given up after ack.Lifetime. If the
+// interval is the longer of the two the provider can never be asked, which
+// Ended(Due) says at once.
 func NewPoll(ack Acknowledgement, now time.Time) Poll {
 	return newPoll(ack, now, 0)
 }
@@ -75,7 +77,10 @@ func newPoll(ack Acknowledgement, now time.Time, fallback time.Duration) Poll {
 		interval = DefaultInterval
 	}
 	p := Poll{Interval: interval, Fallback: fallback, Deadline: now.Add(ack.Lifetime())}
-	p, _ = p.schedule(now.Add(p.gap()))
+	p, outcome := p.schedule(now.Add(p.gap()))
+	if outcome.Final() {
+		p.Due = p.Deadline // there will be no request, unless a ping comes
+	}
 	return p
 }
 

@@ -195,7 +195,7 @@ func TestNewPoll(t *testing.T) {
 		{"requested expiry is shorter", ciba.Acknowledgement{ExpiresIn: 2 * time.Minute, RequestedExpiry: time.Minute, Interval: 2 * time.Second}, 2, 60},
 		{"requested expiry is longer", ciba.Acknowledgement{ExpiresIn: time.Minute, RequestedExpiry: time.Hour, Interval: 2 * time.Second}, 2, 60},
 		{"one request only: late", ciba.Acknowledgement{ExpiresIn: 9 * time.Second, Interval: 5 * time.Second}, 7, 9},
-		{"too short for any", ciba.Acknowledgement{ExpiresIn: 3 * time.Second, Interval: 5 * time.Second}, 5, 3},
+		{"too short for any", ciba.Acknowledgement{ExpiresIn: 3 * time.Second, Interval: 5 * time.Second}, 3, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			poll := ciba.NewPoll(tc.ack, epoch)

@@ -161,6 +161,7 @@ var (
 	delayed     = Outcome{Code: "granted", Alarm: true}
 	denied      = Outcome{Classes: []error{ciba.ErrDenied}, Code: "access_denied"}
 	failed      = Outcome{Classes: []error{ciba.ErrTransactionFailed}, Code: "provider_error"}
+	unasked     = Outcome{Classes: []error{ciba.ErrExpired}, Code: "provider_error"} // at once, or the device would wait for nothing
 	expired     = Outcome{Classes: []error{ciba.ErrExpired}, Code: "expired"}
 	down        = Outcome{Classes: []error{ciba.ErrUnavailable}, Code: "provider_unavailable"}
 	uncertified = Outcome{Classes: []error{ciba.ErrUnavailable, ciba.ErrInvalidClient}, Code: "provider_unavailable", Alarm: true}

@@ -25,6 +25,7 @@ func pings() []Group {
 			{Name: "ping before the decision", Provider: crying(time.Second), After: 11 * time.Second, Replies: []int{204, 204}},
 			{Name: "ping replayed each second", Provider: crying(1*time.Second, 2*time.Second, 3*time.Second, 4*time.Second, 5*time.Second, 6*time.Second), After: 11 * time.Second, Replies: []int{204, 204, 204, 204, 204, 204, 204}},
 			{Name: "ping replayed after the end", Provider: pingingAgain(30 * time.Second), Replies: []int{204, 204}},
+			{Name: "ping, with an interval beyond the expiry", Provider: &cibatest.Provider{Delivery: "ping", Interval: time.Hour}, Replies: []int{204}},
 			{Name: "ping, but the first poll is slowed down", Provider: slowed(), After: 17 * time.Second, Replies: []int{204}},
 		}},
 		{"send no ping, or one that proves nothing", Redeemed, granted, []Row{

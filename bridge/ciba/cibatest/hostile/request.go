@@ -63,6 +63,9 @@ func acknowledgements() []Group {
 			{Name: "interval negative", Provider: acknowledging("interval", -5), Says: "whole number from 0 to 3600"},
 			{Name: "interval huge", Provider: acknowledging("interval", 86400)},
 		}},
+		{"acknowledge the request, and permit no poll before it expires", Waiting, unasked, []Row{
+			{Name: "interval beyond the expiry", Provider: &cibatest.Provider{Interval: time.Hour}, After: atOnce},
+		}},
 		{"acknowledge the request in an unusual way", Redeemed, granted, []Row{
 			{Name: "ack just not huge", Provider: answering(cibatest.Huge(64 << 10))},
 			{Name: "ack with charset", Provider: answering(cibatest.MediaType("application/json; charset=UTF-8"))},
