@@ -72,7 +72,8 @@ func (s *settings) require() error {
 	if err := s.requireTraces(); err != nil {
 		return err
 	}
-	return s.requireKeys()
+	_, err := s.storeKeys()
+	return err
 }
 
 // isPort reports whether text is a port in decimal; names of services are not.

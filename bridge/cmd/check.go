@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,29 +31,11 @@ func (s *settings) check(out io.Writer) error {
 	if err := expired(p.cert.Leaf, time.Now()); err != nil {
 		return fmt.Errorf("--cert: %q: %w", s.cert, err)
 	}
-	storeKey, err := checkKeyFile("--store-key", s.beside(s.storeKey, ".key"), func(b []byte) error { _, err := parseStoreKeys(b); return err })
+	state, err := s.checkState()
 	if err != nil {
 		return err
 	}
-	sealKey, err := checkKeyFile("--seal-key", s.beside(s.sealKey, ".seal"), func(b []byte) error { _, err := parseSealKeys(b); return err })
-	if err != nil {
-		return err
-	}
-	if err := s.storeKeyLost(s.beside(s.storeKey, ".key")); err != nil {
-		return err
-	}
-	db, err := s.database()
-	if err != nil {
-		return err
-	}
-	files := map[string]string{"--store-key": s.beside(s.storeKey, ".key"), "--seal-key": s.beside(s.sealKey, ".seal")}
-	if !s.shared() {
-		files["--db"] = s.db
-	}
-	if err := checkFolders(files); err != nil {
-		return err
-	}
-	return s.printFacts(out, append([]fact{
+	return s.printFacts(out, slices.Concat([]fact{
 		{"identity", p.self.String()},
 		{"certificate until", p.cert.Leaf.NotAfter.UTC().Format(time.RFC3339)},
 		{"broker", s.broker},
@@ -63,10 +46,38 @@ func (s *settings) check(out io.Writer) error {
 		{"pushes to a person", pace(p.config.Policy.PerPerson)},
 		{"longest expiry", p.config.Policy.MaxExpiry.String() + channel(p.row, p.config.Policy.MaxExpiry)},
 		{"open sign-ins", strconv.Itoa(p.config.Limits.Open)},
-		{"database", db.String()},
-		{"store key", storeKey},
-		{"seal key", sealKey},
-	}, s.registration(p)...))
+	}, state, s.registration(p)))
+}
+
+// checkState says where the state and its keys are, and makes sure that what
+// does not exist can be made.
+func (s *settings) checkState() ([]fact, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	storeKeys, err := s.storeKeys()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.storeKeyLost(storeKeys); err != nil {
+		return nil, err
+	}
+	storeKey, err := s.checkKeys("--store-key", storeKeys, func(b []byte) error { _, err := parseStoreKeys(b); return err })
+	if err != nil {
+		return nil, err
+	}
+	sealKey := "the database's own"
+	if source := s.sealKeys(); source != "" {
+		if sealKey, err = s.checkKeys("--seal-key", source, func(b []byte) error { _, err := parseSealKeys(b); return err }); err != nil {
+			return nil, err
+		}
+	}
+	files := map[string]string{"--store-key": storeKeys, "--seal-key": s.sealKeys(), "--db": s.db}
+	maps.DeleteFunc(files, func(_, path string) bool {
+		return path == "" || strings.HasPrefix(path, inEnvironment) || path == s.db && s.shared()
+	})
+	return []fact{{"database", db.String()}, {"store key", storeKey}, {"seal key", sealKey}}, checkFolders(files)
 }
 
 // registration is what the client must be at the provider, in the terms of its

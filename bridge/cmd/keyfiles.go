@@ -10,53 +10,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/carillon-iot/carillon/bridge/store"
-	"github.com/carillon-iot/carillon/pki/mtls"
 	"github.com/carillon-iot/carillon/schemas"
 )
-
-// readOrMake returns the contents of a key file. A file that does not exist is
-// made, and that is said.
-func readOrMake(path string, fresh func() ([]byte, error), log *slog.Logger) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-			log.Warn("others may read a key file: make its mode 0600", "file", path, "mode", info.Mode().Perm().String())
-		}
-		return data, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	}
-	if data, err = fresh(); err != nil {
-		return nil, err
-	}
-	if err := mtls.WriteFile(path, data); err != nil {
-		return nil, err
-	}
-	log.Info("made a key file; it belongs into the back-up, apart from the database", "file", path)
-	return data, nil
-}
-
-// checkKeyFile says what is known about a key file, without making it.
-func checkKeyFile(flagName, path string, parse func([]byte) error) (string, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return path + " (will be made)", nil
-	}
-	if err == nil {
-		err = parse(data)
-	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %q: %w", flagName, path, err)
-	}
-	return path, nil
-}
 
 const storeKeyHead = `# Keys that encrypt the secrets in the database: 64 hexadecimal digits a line.
 # The first encrypts, all decrypt. To change it, put a new one in front.
@@ -68,7 +26,8 @@ func freshStoreKey() ([]byte, error) {
 	return []byte(storeKeyHead + hex.EncodeToString(key) + "\n"), nil
 }
 
-// parseStoreKeys reads what freshStoreKey writes, with any number of keys.
+// parseStoreKeys reads what freshStoreKey writes, with any number of keys. They
+// may also stand in one line, with commas between them.
 func parseStoreKeys(data []byte) (*store.Keyring, error) {
 	var keys [][]byte
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -77,11 +36,13 @@ func parseStoreKeys(data []byte) (*store.Keyring, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		key, err := hex.DecodeString(line)
-		if err != nil || len(key) != store.KeySize {
-			return nil, fmt.Errorf("line %d is not %d hexadecimal digits", n, 2*store.KeySize)
+		for text := range strings.SplitSeq(line, ",") {
+			key, err := hex.DecodeString(strings.TrimSpace(text))
+			if err != nil || len(key) != store.KeySize {
+				return nil, fmt.Errorf("line %d is not %d hexadecimal digits", n, 2*store.KeySize)
+			}
+			keys = append(keys, key)
 		}
-		keys = append(keys, key)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -68,14 +67,17 @@ func (s *settings) openRegister(ctx context.Context) (*store.Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := s.beside(s.storeKey, ".key")
-	data, err := os.ReadFile(path)
+	source, err := s.storeKeys()
+	if err != nil {
+		return nil, err
+	}
+	data, err := s.readKeys(source)
 	if err != nil {
 		return nil, fmt.Errorf("--store-key: %w", err)
 	}
 	keys, err := parseStoreKeys(data)
 	if err != nil {
-		return nil, fmt.Errorf("--store-key: %q: %w", path, err)
+		return nil, fmt.Errorf("--store-key: %q: %w", source, err)
 	}
 	r, err := store.OpenRegister(ctx, store.Config{Database: db, Keys: keys})
 	if err != nil {

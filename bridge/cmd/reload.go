@@ -45,14 +45,17 @@ func (s *settings) reload(p *parts, b *bridge.Bridge, log *slog.Logger) {
 }
 
 func (s *settings) reloadSealKeys(b *bridge.Bridge) error {
-	path := s.beside(s.sealKey, ".seal")
-	data, err := os.ReadFile(path)
+	source := s.sealKeys()
+	if source == "" { // it is the state's own
+		return nil
+	}
+	data, err := s.readKeys(source)
 	if err != nil {
 		return fmt.Errorf("--seal-key: %w", err)
 	}
 	keys, err := parseSealKeys(data)
 	if err != nil {
-		return fmt.Errorf("--seal-key: %q: %w", path, err)
+		return fmt.Errorf("--seal-key: %q: %w", source, err)
 	}
 	return b.SetSealKeys(keys)
 }

@@ -49,15 +49,17 @@ func (s *settings) serve(ctx context.Context, logTo io.Writer, reload <-chan os.
 	if err != nil {
 		return err
 	}
-	keys, sealKeys, err := s.openKeys(log)
+	keys, err := s.openStoreKeys(log)
 	if err != nil {
 		return err
 	}
-	p.config.SealKeys = sealKeys
 	if p.config.Store, err = store.Open(ctx, store.Config{Database: db, Keys: keys, Meter: p.config.Metrics}); err != nil {
 		return fmt.Errorf("--db: %w", err)
 	}
 	defer p.config.Store.Close()
+	if p.config.SealKeys, err = s.openSealKeys(p.config.Store, log); err != nil {
+		return err
+	}
 	stopTraces, err := s.startTraces(ctx, p, log)
 	if err != nil {
 		return err

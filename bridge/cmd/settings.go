@@ -38,10 +38,10 @@ type settings struct {
 	logLevel, logFormat string
 	otlpEndpoint        string
 	traceRatio          float64
-	environ             []string // "NAME=value", for what has standard names there
-	json                bool     // of check-config
+	json                bool // of check-config
 
-	flags *flag.FlagSet // of which those that were given can be told from defaults
+	environ []string      // "NAME=value", for keys and for what has standard names there
+	flags   *flag.FlagSet // of which those that were given can be told from defaults
 }
 
 func (s *settings) define(fs *flag.FlagSet) {
@@ -50,8 +50,8 @@ func (s *settings) define(fs *flag.FlagSet) {
 	s.defineProvider(fs)
 	s.definePolicy(fs)
 	fs.StringVar(&s.db, "db", "bridge.db", "SQLite `file` with all state, made if it does not exist; or the postgres:// URL of a database that several bridges share")
-	fs.StringVar(&s.storeKey, "store-key", "", "`file` with the keys that encrypt secrets in --db; empty: --db with .key appended, where that is a file; made if it does not exist")
-	fs.StringVar(&s.sealKey, "seal-key", "", "`file` with the keys to which devices seal hints; empty: --db with .seal appended, where that is a file; made if it does not exist")
+	fs.StringVar(&s.storeKey, "store-key", "", "`file` with the keys that encrypt secrets in --db, made if it does not exist; or env: and the name of a variable that has them; empty: --db with .key appended, where that is a file")
+	fs.StringVar(&s.sealKey, "seal-key", "", "`file` with the keys to which devices seal hints, made if it does not exist; or env: and the name of a variable that has them; empty: --db with .seal appended, where that is a file, or a key that the database has")
 	fs.IntVar(&s.limits.Open, "max-open", 1_000_000, "sign-ins that wait for a person, at most")
 	fs.IntVar(&s.limits.Calls, "max-calls", 128, "authentication requests at the provider at the same time, at most")
 	fs.IntVar(&s.limits.Polls, "max-polls", 256, "polls at the provider at the same time, at most; a provider that holds polls needs one for each sign-in")

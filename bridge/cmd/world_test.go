@@ -194,8 +194,8 @@ type car struct {
 	link   *link.Link
 	heard  chan schemas.Message
 
-	mu   sync.Mutex
-	leaf *x509.Certificate // of the bridge
+	mu     sync.Mutex
+	leaves map[schemas.KeyID]*x509.Certificate // of bridges
 }
 
 func (w *world) car(id string) *car {
@@ -205,7 +205,7 @@ func (w *world) car(id string) *car {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := &car{w: w, id: schemas.DeviceID(id), signer: signer, heard: make(chan schemas.Message, 100)}
+	c := &car{w: w, id: schemas.DeviceID(id), signer: signer, heard: make(chan schemas.Message, 100), leaves: make(map[schemas.KeyID]*x509.Certificate)}
 	up := make(chan struct{}, 10)
 	c.link, err = link.New(link.Config{
 		Dial:      link.TLSDialer(w.broker, mtls.ClientConfig(w.ca.Roots(), mtls.Fixed(cert), "127.0.0.1")),
@@ -236,15 +236,26 @@ func (c *car) receive(topic string, payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if env.Chain != nil {
-		c.leaf = env.Chain[0]
+		c.leaves[env.KeyID] = env.Chain[0]
 	}
-	if c.leaf == nil {
+	leaf := c.leaves[env.KeyID]
+	if leaf == nil {
 		return
 	}
-	m, err := env.Verify(c.leaf)
+	m, err := env.Verify(leaf)
 	if err != nil {
 		c.w.t.Error(err)
 		return
+	}
+	if welcome, ok := m.(*schemas.Welcome); ok {
+		for _, der := range welcome.Peers {
+			peer, err := x509.ParseCertificate(der)
+			if err != nil {
+				c.w.t.Error(err)
+				return
+			}
+			c.leaves[schemas.KeyIDOf(peer)] = peer
+		}
 	}
 	c.heard <- m
 }
@@ -284,9 +295,15 @@ func (c *car) insist(m schemas.Message, fits func(schemas.Message) bool) schemas
 // hello returns the key to which hints are sealed.
 func (c *car) hello() schemas.PublicKey {
 	c.w.t.Helper()
+	return *c.welcome().Sealing
+}
+
+// welcome says hello.
+func (c *car) welcome() *schemas.Welcome {
+	c.w.t.Helper()
 	m := c.insist(&schemas.Hello{ID: schemas.NewID(), IssuedAt: schemas.Seconds(time.Now()), Versions: schemas.Speaks()},
 		func(m schemas.Message) bool { _, ok := m.(*schemas.Welcome); return ok })
-	return *m.(*schemas.Welcome).Sealing
+	return m.(*schemas.Welcome)
 }
 
 func (c *car) signIn(sealing schemas.PublicKey, hint string) *schemas.SignIn {
