@@ -127,7 +127,8 @@ SETTINGS
   what has come of it. docs/bridge.md explains every one.
 
   Exit status: 0 for success, 1 for a failure, 2 for wrong usage.`,
-		Subcommands: []*ffcli.Command{c.serveCommand(), c.checkCommand(), c.providerCommand(), c.pseudonymCommand(), c.versionCommand()},
+		Subcommands: []*ffcli.Command{c.serveCommand(), c.checkCommand(), c.providerCommand(), c.migrateCommand(), c.backupCommand(),
+			c.pseudonymCommand(), c.versionCommand()},
 		Exec: func(context.Context, []string) error {
 			if fs.NArg() > 0 {
 				return usagef("there is no command %q", fs.Arg(0))

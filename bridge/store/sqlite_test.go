@@ -2,12 +2,15 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carillon-iot/carillon/bridge/store"
 )
@@ -39,32 +42,64 @@ func TestNotADatabase(t *testing.T) {
 	}
 }
 
-// A back-up that is made while the bridge works is a whole database.
+// A back-up that is made while the bridge works is a whole database, with which
+// a bridge goes on.
 func TestBackup(t *testing.T) {
 	db, backup := sqlite(t), sqlite(t)
-	s := open(t, db, keyring(t, 1))
+	s := newStore(t, db)
 	first := waiting(t, s, "car-0", "anna")
 	stop := make(chan struct{})
 	var writers sync.WaitGroup
-	writers.Go(func() {
-		for i := 1; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-				begin(t, s, start(s, fmt.Sprintf("car-%d", i), fmt.Sprint(i)))
+	for w := range 4 {
+		writers.Go(func() {
+			for i := 1; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					begin(t, s, start(s, fmt.Sprintf("car-%d-%d", w, i), fmt.Sprint(w, i)))
+				}
 			}
-		}
-	})
-	if _, err := raw(t, db).Exec("VACUUM INTO ?", backup.Path); err != nil {
+		})
+	}
+	if err := db.Backup(ctx, backup.Path); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)
 	writers.Wait()
-	copied := open(t, backup, keyring(t, 1))
-	r, ok, err := copied.Find(ctx, first.Key)
-	if err != nil || !ok || r.Details.AuthReqID != "id-anna" {
-		t.Errorf("the copy has %+v, %t, %v", r, ok, err)
+	if info, err := os.Stat(backup.Path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("file mode %v, %v", info.Mode(), err)
+	}
+	copied := newStore(t, backup)
+	r := claimOne(t, copied, now.Add(5*time.Second))
+	if r.Key != first.Key || r.Details.AuthReqID != "id-anna" {
+		t.Errorf("the copy has %+v", r)
+	}
+	if ok, err := copied.Refuse(ctx, ending(r.Key, "expired")); !ok || err != nil {
+		t.Errorf("the copy goes on: %t, %v", ok, err)
+	}
+}
+
+// A back-up replaces nothing, and leaves nothing behind that is no back-up.
+func TestBackupFails(t *testing.T) {
+	db := sqlite(t)
+	newStore(t, db)
+	there := filepath.Join(t.TempDir(), "there")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Backup(ctx, there); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over another file: %v", err)
+	}
+	missing := store.SQLite{Path: filepath.Join(t.TempDir(), "missing.db")}
+	to := filepath.Join(t.TempDir(), "backup.db")
+	if err := missing.Backup(ctx, to); err == nil {
+		t.Error("of nothing")
+	}
+	for _, path := range []string{missing.Path, to} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q: %v", path, err)
+		}
 	}
 }
 
