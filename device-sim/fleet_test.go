@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -180,6 +181,22 @@ func TestFleetUsage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every flag is explained where people look for it.
+func TestFleetFlagsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f fleetFlags
+	fs := newFlagSet("fleet")
+	f.define(fs)
+	fs.VisitAll(func(f *flag.Flag) {
+		if !regexp.MustCompile("`--" + f.Name + "[` ]").Match(doc) {
+			t.Errorf("docs/simulator.md says nothing of --%s", f.Name)
+		}
+	})
 }
 
 // Ctrl-C ends a load, children included, and what was done is reported.

@@ -46,6 +46,9 @@ func (x *chaos) run(ctx context.Context, kills []Kill) {
 func (x *chaos) kill(ctx context.Context, p *part) error {
 	p.turn.Lock()
 	defer p.turn.Unlock()
+	if ctx.Err() != nil {
+		return nil
+	}
 	at := time.Now()
 	back := x.note(report.Kill{Part: p.name, At: x.load.since(at)})
 	x.tell(Event{At: x.load.since(at), What: "killed", Who: p.name, Text: fmt.Sprintf("the %s is killed (kill -9)", p.name)})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-iot/carillon/device-sim/process"
@@ -22,11 +23,16 @@ type part struct {
 	failed  func(error) // told when it ends by itself
 	turn    sync.Mutex  // held from a kill until it is back
 
-	mu      sync.Mutex // guards the fields below
-	child   *process.Child
-	ending  bool          // it is killed, or stopped
+	mu      sync.Mutex    // guards the fields below
+	life    *life         // nil while it is dead
 	past    time.Duration // CPU of the lives before
 	largest int64         // resident bytes, of any life
+}
+
+// life is one process of a part.
+type life struct {
+	*process.Child
+	ending atomic.Bool // somebody ends it
 }
 
 // readyTime bounds the wait for a part. On a machine that is busy with ten
@@ -39,10 +45,11 @@ func (p *part) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l := &life{Child: child}
 	p.mu.Lock()
-	p.child, p.ending = child, false
+	p.life = l
 	p.mu.Unlock()
-	go p.watch(child)
+	go p.watch(l)
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	for {
@@ -61,13 +68,10 @@ func (p *part) start(ctx context.Context) error {
 }
 
 // watch tells when a life ends that nobody has ended.
-func (p *part) watch(child *process.Child) {
-	<-child.Done()
-	p.mu.Lock()
-	expected := p.ending
-	p.mu.Unlock()
-	if !expected {
-		p.failed(fmt.Errorf("the %s has ended by itself: %w", p.name, orNoError(child.Err())))
+func (p *part) watch(l *life) {
+	<-l.Done()
+	if !l.ending.Load() {
+		p.failed(fmt.Errorf("the %s has ended by itself: %w", p.name, orNoError(l.Err())))
 	}
 }
 
@@ -80,33 +84,40 @@ func orNoError(err error) error {
 	return err
 }
 
-// kill ends a life (kill -9).
-func (p *part) kill() error {
-	p.mu.Lock()
-	child := p.child
-	p.ending = true
-	p.mu.Unlock()
-	p.usage() // how large it was
-	if err := child.Kill(); err != nil {
-		return err
-	}
-	u := child.Usage()
+// end returns the present life, if there is one, which from now on is expected to
+// end.
+func (p *part) end() *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.past, p.child = p.past+u.CPU, nil
+	if p.life != nil {
+		p.life.ending.Store(true)
+	}
+	return p.life
+}
+
+// kill ends a life (kill -9).
+func (p *part) kill() error {
+	p.usage() // how large it was
+	l := p.end()
+	if l == nil {
+		return fmt.Errorf("the %s is dead already", p.name)
+	}
+	if err := l.Kill(); err != nil {
+		return err
+	}
+	u := l.Usage()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.past, p.life = p.past+u.CPU, nil
 	return nil
 }
 
 // stop ends the last life in good order.
 func (p *part) stop() error {
-	p.mu.Lock()
-	child := p.child
-	p.ending = true
-	p.mu.Unlock()
-	if child == nil {
-		return nil
+	if l := p.end(); l != nil {
+		return l.Stop()
 	}
-	return child.Stop()
+	return nil
 }
 
 // usage is what all lives have cost so far; Peak is the most that one of them was
@@ -115,8 +126,8 @@ func (p *part) usage() process.Usage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var u process.Usage
-	if p.child != nil {
-		u = p.child.Usage()
+	if p.life != nil {
+		u = p.life.Usage()
 	}
 	p.largest = max(p.largest, u.Resident, u.Peak)
 	u.CPU, u.Peak = u.CPU+p.past, p.largest
