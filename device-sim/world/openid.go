@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/carillon-iot/carillon/device-sim/provider"
@@ -85,8 +86,12 @@ func (w *World) startProvider(ctx context.Context, a addresses) error {
 }
 
 func (w *World) serveProvider(l net.Listener) {
+	var handler http.Handler = w.provider
+	if w.cfg.Overhear != nil {
+		handler = w.cfg.Overhear(handler)
+	}
 	p := w.begin("provider", func(ctx context.Context) error {
-		return serve.HTTPS(ctx, l, w.provider, w.providerCert, w.cfg.Logger.With("part", "provider"))
+		return serve.HTTPS(ctx, l, handler, w.providerCert, w.cfg.Logger.With("part", "provider"))
 	})
 	w.mu.Lock()
 	w.providerPart = p

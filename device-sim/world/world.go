@@ -17,6 +17,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -58,6 +59,9 @@ type Config struct {
 	// Clocks are cars' own clocks, by name. A car that is missing has the
 	// machine's.
 	Clocks map[string]func() time.Time
+	// Overhear wraps the provider as the bridge and the phones reach it, for somebody
+	// who wants to hear what they say to each other. Nil leaves it as it is.
+	Overhear func(provider http.Handler) http.Handler
 	// Observe is told what happens, in order and one at a time. It must not call
 	// the world. Nil tells nobody.
 	Observe func(Event)
