@@ -53,22 +53,21 @@ func TestMetrics(t *testing.T) {
 		Subject:  func(hint string) (string, bool) { return hint, hint != "nobody@example.com" },
 	}
 	inWorld(t, op, func(w *world) {
-		w.policy.PerDevice = policy.Rate{Burst: 3, Every: time.Hour}
+		w.policy.PerDevice = policy.Rate{Burst: 2, Every: time.Hour}
 		w.start()
-		car, other := w.car("car-1"), w.car("car-2")
+		slow, other, car := w.car("car-1"), w.car("car-2"), w.car("car-3")
 
 		op.OnRequest = func(r cibatest.Request) { time.AfterFunc(20*time.Second, func() { op.Approve(r.AuthReqID) }) }
-		car.mute = true // for eight seconds
-		m := car.signIn("anna@example.com")
-		car.send(m)
+		slow.mute = true // sends its receipt after eight seconds
+		m := slow.signIn("anna@example.com")
+		slow.send(m)
 		time.Sleep(10 * time.Second)
 		other.refused(other.signIn("anna@example.com"), schemas.AlreadyRinging)
-		car.await(m.ID, time.Minute)
+		slow.await(m.ID, time.Minute)
 		time.Sleep(8 * time.Second)
-		car.send(&schemas.Receipt{ID: m.ID})
+		slow.send(&schemas.Receipt{ID: m.ID})
 
 		op.OnRequest = func(r cibatest.Request) { time.AfterFunc(5*time.Second, func() { op.Deny(r.AuthReqID) }) }
-		car.mute = false
 		car.refused(car.signIn("bela@example.com"), schemas.AccessDenied)
 		car.refused(car.signIn("bela@example.com"), schemas.TooManyRequests) // cool-down
 		car.refused(car.signIn("nobody@example.com"), schemas.UnknownPerson)
