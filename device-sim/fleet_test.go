@@ -183,6 +183,14 @@ func TestFleetUsage(t *testing.T) {
 	}
 }
 
+// A page that cannot be written is said before the load, not after it.
+func TestFleetPageElsewhere(t *testing.T) {
+	code, _, stderr := command(t, "fleet", "--html", "no/such/directory.html")
+	if code != exitFailed || !strings.Contains(stderr, "--html: open no/such/directory.html") {
+		t.Errorf("exit status %d and %q", code, stderr)
+	}
+}
+
 // Every flag is explained where people look for it.
 func TestFleetFlagsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../docs/simulator.md")

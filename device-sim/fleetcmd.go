@@ -9,7 +9,6 @@ import (
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"github.com/carillon-iot/carillon/device-sim/fleet"
-	"github.com/carillon-iot/carillon/device-sim/fleet/report"
 )
 
 const fleetHelp = `Enrols devices, connects each to a broker over mutual TLS, and has them sign in at
@@ -61,7 +60,14 @@ func fleetCommand(std stdio) *ffcli.Command {
 
 // runFleet runs a load and says what it has shown, of one that was interrupted
 // too.
-func runFleet(ctx context.Context, std stdio, f fleetFlags, cfg fleet.Config) error {
+func runFleet(ctx context.Context, std stdio, f fleetFlags, cfg fleet.Config) (err error) {
+	var page *os.File // opened before, because a load takes long
+	if f.html != "" {
+		if page, err = os.Create(f.html); err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
+		defer func() { err = errors.Join(err, page.Close()) }()
+	}
 	shown := newFleetPrinter(std, f.json)
 	cfg.Happened, cfg.Progress = shown.happened, shown.progress
 	r, err := fleet.Run(ctx, cfg)
@@ -72,22 +78,13 @@ func runFleet(ctx context.Context, std stdio, f fleetFlags, cfg fleet.Config) er
 	if e := shown.report(r); e != nil {
 		return e
 	}
-	if f.html != "" {
-		if e := writePage(f.html, r); e != nil {
-			return e
+	if page != nil {
+		if e := r.WriteHTML(page); e != nil {
+			return fmt.Errorf("--html: %w", e)
 		}
 	}
 	if err == nil && r.Failed() {
 		return errSilent
 	}
 	return err
-}
-
-func writePage(name string, r report.Report) (err error) {
-	file, err := os.Create(name)
-	if err != nil {
-		return fmt.Errorf("--html: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	return r.WriteHTML(file)
 }

@@ -40,6 +40,9 @@ type cluster struct {
 
 	once   sync.Once
 	failed chan error // of capacity 1: why the run cannot go on
+
+	mu        sync.Mutex // guards storePeak
+	storePeak int64      // bytes, as far as was seen
 }
 
 // newCluster writes the configurations of all parts, and starts none.
@@ -209,9 +212,27 @@ func (c *cluster) usage() map[string]process.Usage {
 		all[p.name] = p.usage()
 	}
 	if u := c.cfg.Store.Usage(); u != (process.Usage{}) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.storePeak = max(c.storePeak, u.Resident)
+		u.Peak = c.storePeak
 		all[partStore] = u
 	}
 	return all
+}
+
+// watchMemory looks now and then how large everybody is, until ctx ends.
+func (c *cluster) watchMemory(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.usage()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // What costs something besides the parts that can be killed: this process, in

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/carillon-iot/carillon/device-sim/fleet/report"
@@ -87,18 +88,18 @@ func (r *run) apply(ctx context.Context) (asked int) {
 	r.chaos = &chaos{cluster: r.cluster, load: r.load, tell: r.tell, after: r.cfg.RestartAfter}
 	r.tell(Event{What: "begins", Text: fmt.Sprintf("%d sign-ins begin, %.4g a second", r.cfg.Plan.Count, r.cfg.Plan.Rate)})
 
-	killing, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		r.chaos.run(killing, r.cfg.Kills)
-	}()
+	meanwhile, stop := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	others.Go(func() { r.chaos.run(meanwhile, r.cfg.Kills) })
+	others.Go(func() { r.cluster.watchMemory(meanwhile) })
 	asked = r.load.run(ctx)
-	r.tell(Event{At: r.load.since(time.Now()), What: "settles", Text: "all are asked for; waiting for their ends"})
+	if ctx.Err() == nil {
+		r.tell(Event{At: r.load.since(time.Now()), What: "settles", Text: "all are asked for; waiting for their ends"})
+	}
 	r.load.settle(ctx)
 	r.crowd.hush(ctx)
 	stop() // a kill of which nobody would notice anything
-	<-ended
+	others.Wait()
 	return asked
 }
 
@@ -115,7 +116,7 @@ func (r *run) account(before, after costs) {
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(after.parts), r.cluster.inOrder) {
 		u := after.parts[name]
-		in.Parts = append(in.Parts, report.Part{Name: name, CPU: u.CPU - before.parts[name].CPU, Peak: max(u.Peak, u.Resident)})
+		in.Parts = append(in.Parts, report.Part{Name: name, CPU: u.CPU - before.parts[name].CPU, Peak: u.Peak})
 	}
 	in.Radio = traffic(after.radio.Sub(before.radio))
 	in.Carrier = traffic(after.carrier.Sub(before.carrier))
