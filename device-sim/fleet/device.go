@@ -59,6 +59,7 @@ type network struct {
 	roots        *x509.CertPool
 	brokerRoots  *x509.CertPool
 	backoff      time.Duration // the first, of each device
+	log          *slog.Logger
 }
 
 // A fleet spreads its return over a second for each thousand devices, as
@@ -76,10 +77,10 @@ const queue = 16
 // newDevice builds a device that does nothing until it runs.
 func newDevice(number int, cert *tls.Certificate, n network, l *load) (*device, error) {
 	d := &device{number: number, load: l, asks: map[schemas.ID]*signIn{}}
-	quiet := slog.New(slog.DiscardHandler)
+	log := n.log.With("number", number)
 	var err error
 	d.agent, err = agent.New(agent.Config{
-		Certificate: mtls.Fixed(cert), Roots: n.roots, Store: new(outbox.Memory), Logger: quiet,
+		Certificate: mtls.Fixed(cert), Roots: n.roots, Store: new(outbox.Memory), Logger: log,
 		Publisher: publisher(func(ctx context.Context, topic string, p []byte) error { return d.link.Publish(ctx, topic, p) }),
 	})
 	if err != nil {
@@ -89,7 +90,7 @@ func newDevice(number int, cert *tls.Certificate, n network, l *load) (*device, 
 	secure = mtls.RequireRole(mtls.TolerateClock(secure, d.agent.Now), mtls.RoleBroker)
 	d.link, err = link.New(link.Config{
 		Dial: d.dialer(n.broker, secure), ClientID: string(d.agent.Device()), Subscribe: []string{d.agent.DownTopic()},
-		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: quiet,
+		Handler: d.agent.Handle, OnUp: d.agent.Connected, OnDown: d.agent.Disconnected, Logger: log,
 		Queue: queue, MinBackoff: n.backoff, MaxBackoff: maxBackoff,
 	})
 	return d, err

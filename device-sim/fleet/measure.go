@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -34,6 +35,12 @@ func (r *run) measure(ctx context.Context) error {
 	n, err := r.cluster.network()
 	if err != nil {
 		return err
+	}
+	n.log = slog.New(slog.DiscardHandler)
+	if r.cfg.Dir != "" { // who keeps the directory wants to look into it
+		if n.log, err = r.logger(partDevices); err != nil {
+			return err
+		}
 	}
 	if r.crowd, err = newCrowd(r.creds.devices, n, r.load); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 type run struct {
 	cfg     Config
 	dir     string
-	log     *os.File // of the authority
+	logs    []*os.File // of what runs in this process
 	creds   *credentials
 	cluster *cluster
 	crowd   *crowd
@@ -134,17 +135,29 @@ func (r *run) makeDir() (err error) {
 	if len(entries) > 0 {
 		return fmt.Errorf("directory %q is not empty: it holds %q", r.dir, entries[0].Name())
 	}
-	r.log, err = os.Create(r.dir + "/authority.log")
-	return err
+	return nil
+}
+
+// logger writes to a file of the directory.
+func (r *run) logger(name string) (*slog.Logger, error) {
+	file, err := os.OpenFile(filepath.Join(r.dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	r.logs = append(r.logs, file)
+	return slog.New(slog.NewTextHandler(file, nil)), nil
 }
 
 func (r *run) enrol() (err error) {
 	began := time.Now()
 	authority := r.cfg.Authority
 	if authority == "" {
-		authority = r.dir + "/authority"
+		authority = filepath.Join(r.dir, "authority")
 	}
-	log := slog.New(slog.NewTextHandler(r.log, nil))
+	log, err := r.logger("authority")
+	if err != nil {
+		return err
+	}
 	r.creds, err = enrol(authority, r.dir, r.cfg, log)
 	if err != nil {
 		return err
@@ -165,8 +178,8 @@ func (r *run) close() error {
 		errs = append(errs, r.cluster.stop())
 	}
 	errs = append(errs, r.cfg.Store.Close())
-	if r.log != nil {
-		errs = append(errs, r.log.Close())
+	for _, file := range r.logs {
+		errs = append(errs, file.Close())
 	}
 	if r.cfg.Dir == "" && r.dir != "" {
 		errs = append(errs, os.RemoveAll(r.dir))

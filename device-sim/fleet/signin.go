@@ -50,7 +50,7 @@ func outcomeOf(e agent.SignIn) (report.Outcome, string) {
 	case agent.StateGranted:
 		return report.Granted, ""
 	case agent.StateUnsent, agent.StateUnknown:
-		return report.Lost, ""
+		return report.Lost, string(e.State)
 	}
 	switch e.Code {
 	case schemas.AccessDenied:

@@ -45,8 +45,8 @@ func TestOutcomes(t *testing.T) {
 		{agent.StateRefused, schemas.Interrupted, report.Refused, "interrupted"},
 		{agent.StateRefused, schemas.ProviderUnavailable, report.Refused, "provider_unavailable"},
 		{agent.StateCancelled, schemas.Cancelled, report.Refused, "cancelled"},
-		{agent.StateUnknown, 0, report.Lost, ""},
-		{agent.StateUnsent, 0, report.Lost, ""},
+		{agent.StateUnknown, 0, report.Lost, "unknown"},
+		{agent.StateUnsent, 0, report.Lost, "unsent"},
 	} {
 		if got, why := outcomeOf(agent.SignIn{State: c.state, Code: c.code}); got != c.want || why != c.why {
 			t.Errorf("%s, %v: %s %q, want %s %q", c.state, c.code, got, why, c.want, c.why)

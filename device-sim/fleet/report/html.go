@@ -23,7 +23,7 @@ type page struct {
 	Notes           []string
 	Charts          []chart
 	Outcomes        [][]string
-	Why             string
+	Why             []string
 	Latencies       [][]string
 	Traffic         string
 	Costs           [][]string
@@ -50,7 +50,7 @@ func (r Report) page() page {
 		Title: "Carillon under load", Headline: r.headline(), Began: r.Setup.Began.Format("2 January 2006, 15:04 MST"),
 		Failed: r.Failed(), Verdict: r.verdict(), Figures: r.figures(), Notes: r.happenings(),
 		Charts:   []chart{r.throughput(all, width), r.waiting(all, width), r.percentiles()},
-		Outcomes: r.outcomeRows(), Why: r.why(), Latencies: r.latencyRows(), Traffic: r.traffic(), Costs: r.costRows(),
+		Outcomes: r.outcomeRows(), Why: r.reasons(), Latencies: r.latencyRows(), Traffic: r.traffic(), Costs: r.costRows(),
 		Setup: r.setupRows(), Width: strings.TrimSuffix(width.String(), "0s"),
 	}
 	if width < time.Minute {
@@ -64,6 +64,16 @@ func (r Report) page() page {
 		p.Slots = append(p.Slots, row)
 	}
 	return p
+}
+
+// reasons say for which reasons sign-ins were refused or lost.
+func (r Report) reasons() (lines []string) {
+	for _, o := range outcomes {
+		if why := r.why(o); why != "" {
+			lines = append(lines, fmt.Sprintf("%s: %s.", o, why))
+		}
+	}
+	return lines
 }
 
 func (r Report) verdict() string {

@@ -22,6 +22,7 @@ type Summary struct {
 	Refused      int            `json:"refused"`
 	Codes        map[string]int `json:"codes"` // of refused
 	Lost         int            `json:"lost"`
+	LostCodes    map[string]int `json:"lost_codes"` // unsent: never left the device; unknown: left it, and had no answer
 	Open         int            `json:"open"`
 	SecondPushes int            `json:"second_pushes"`
 	Duplicates   int            `json:"duplicates"`
@@ -71,7 +72,7 @@ func (r Report) Summary() Summary {
 	s := Summary{
 		Event: "summary", Devices: r.Setup.Devices, Bridges: r.Setup.Bridges, Store: r.Setup.Store, Rate: r.Setup.Rate, Seed: r.Setup.Seed,
 		SignIns: len(r.SignIns), Granted: r.Outcomes[Granted], Denied: r.Outcomes[Denied], Expired: r.Outcomes[Expired],
-		Refused: r.Outcomes[Refused], Codes: r.Codes, Lost: r.Outcomes[Lost], Open: r.Outcomes[Open],
+		Refused: r.Outcomes[Refused], Codes: r.Codes[Refused], Lost: r.Outcomes[Lost], LostCodes: r.Codes[Lost], Open: r.Outcomes[Open],
 		SecondPushes: r.SecondPushes, Duplicates: r.Duplicates, MS: r.Took.Milliseconds(), Kills: []KillSummary{},
 		P50: ms(r.Rang.At(0.5)), P90: ms(r.Rang.At(0.9)), P99: ms(r.Rang.At(0.99)), Max: ms(r.Rang.At(1)),
 		TokenP50: ms(r.Token.At(0.5)), TokenP90: ms(r.Token.At(0.9)), TokenP99: ms(r.Token.At(0.99)), TokenMax: ms(r.Token.At(1)),

@@ -25,7 +25,7 @@ func pageOf(t *testing.T, in report.Input) string {
 func TestPage(t *testing.T) {
 	page := pageOf(t, input())
 	for _, want := range []string{
-		"Nothing was lost, and no phone rang twice.", ">bridge2</span>", ">broker</span>", ">99.50 %<", "Refused: 2 interrupted, 1 provider unavailable.",
+		"Nothing was lost, and no phone rang twice.", ">bridge2</span>", ">broker</span>", ">99.50 %<", "refused: 2 interrupted, 1 provider unavailable.",
 		"1000 sign-ins of 500 devices", `lang="en"`, "viewport", "prefers-color-scheme: dark",
 	} {
 		if !strings.Contains(page, want) {

@@ -74,7 +74,7 @@ type Input struct {
 type Report struct {
 	Input
 	Outcomes map[Outcome]int
-	Codes    map[string]int // of Refused
+	Codes    map[Outcome]map[string]int // of Refused and of Lost
 	// SecondPushes are the sign-ins for which the provider accepted more than one
 	// request, and the requests that nobody had asked for; Duplicates the
 	// sign-ins that ended, or were paid out in tokens, more than once.
@@ -87,12 +87,15 @@ type Report struct {
 
 // New makes a report.
 func New(in Input) Report {
-	r := Report{Input: in, Outcomes: map[Outcome]int{}, Codes: map[string]int{}, Rang: newLatency(), Token: newLatency()}
+	r := Report{
+		Input: in, Outcomes: map[Outcome]int{}, Codes: map[Outcome]map[string]int{Refused: {}, Lost: {}},
+		Rang: newLatency(), Token: newLatency(),
+	}
 	r.SecondPushes = in.Strays
 	for _, s := range in.SignIns {
 		r.Outcomes[s.Outcome]++
-		if s.Outcome == Refused {
-			r.Codes[s.Code]++
+		if codes := r.Codes[s.Outcome]; codes != nil && s.Code != "" {
+			codes[s.Code]++
 		}
 		if s.Pushes > 1 {
 			r.SecondPushes++
@@ -135,10 +138,10 @@ func (r Report) CarrierEach() (up, down float64) {
 	return r.each(r.Carrier.Up), r.each(r.Carrier.Down)
 }
 
-// codes are the refusals, the most frequent first.
-func (r Report) codes() []codeCount {
+// codes are those of an outcome, the most frequent first.
+func (r Report) codes(o Outcome) []codeCount {
 	var all []codeCount
-	for code, n := range r.Codes {
+	for code, n := range r.Codes[o] {
 		all = append(all, codeCount{code, n})
 	}
 	slices.SortFunc(all, func(a, b codeCount) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Code, b.Code)) })

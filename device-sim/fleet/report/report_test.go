@@ -54,7 +54,7 @@ func input() report.Input {
 
 func TestSummary(t *testing.T) {
 	in := input()
-	in.SignIns[5].Outcome, in.SignIns[5].Rang, in.SignIns[5].Ended = report.Lost, 0, 0
+	in.SignIns[5].Outcome, in.SignIns[5].Code, in.SignIns[5].Rang, in.SignIns[5].Ended = report.Lost, "unsent", 0, 0
 	in.SignIns[6].Pushes = 3
 	in.Strays = 1
 	in.SignIns[7].Ends = 2
@@ -70,6 +70,7 @@ func TestSummary(t *testing.T) {
 		"lost":          {float64(s.Lost), 1},
 		"open":          {float64(s.Open), 0},
 		"interrupted":   {float64(s.Codes["interrupted"]), 2},
+		"unsent":        {float64(s.LostCodes["unsent"]), 1},
 		"second pushes": {float64(s.SecondPushes), 2},
 		"duplicates":    {float64(s.Duplicates), 2},
 		"p50":           {s.P50, 500},
@@ -145,6 +146,7 @@ func TestFailed(t *testing.T) {
 func TestText(t *testing.T) {
 	in := input()
 	in.Starved = 12
+	in.SignIns[9].Outcome, in.SignIns[9].Code = report.Lost, "unknown"
 	in.Kills = append(in.Kills, report.Kill{Part: "provider", At: 11 * second})
 	var b bytes.Buffer
 	if err := report.New(in).WriteText(&b); err != nil {
@@ -155,7 +157,8 @@ func TestText(t *testing.T) {
 		"kill -9 of the bridge2 at 5.0 s, back after 200 ms\nkill -9 of the broker at 9.0 s",
 		"kill -9 of the provider at 11.0 s, not back before the end\n",
 		"12 drivers found no idle device",
-		"\ngranted         995   99.50 %\n",
+		"\ngranted         994   99.40 %\n",
+		"\nlost              1    0.10 %   1 unknown\n",
 		"\nrefused           3    0.30 %   2 interrupted, 1 provider unavailable\n",
 		"\ntap to ringing",
 		"500 bytes up and 1000 down; 600 and 1100 with TLS, 500 new connections included.",

@@ -24,7 +24,7 @@ type SignIn struct {
 	Due, Rang, Approved, Ended time.Duration
 
 	Outcome Outcome
-	Code    string // of a refusal, denied and expired included
+	Code    string // of a refusal, denied and expired included; of a loss, "unsent" or "unknown"
 
 	Pushes   int // requests that the provider has accepted for it
 	Redeemed int // how often the provider has handed out its tokens

@@ -15,11 +15,13 @@ func (r Report) WriteText(w io.Writer) error {
 		b.WriteString(line + "\n")
 	}
 	b.WriteString("\n")
-	outcomes := r.outcomeRows()
-	if why := r.why(); why != "" {
-		outcomes[refusedRow] = append(outcomes[refusedRow], why)
+	ends := r.outcomeRows()
+	for i, o := range outcomes {
+		if why := r.why(o); why != "" {
+			ends[i] = append(ends[i], why)
+		}
 	}
-	columns(&b, outcomes)
+	columns(&b, ends)
 	b.WriteString("\n")
 	columns(&b, r.latencyRows())
 	b.WriteString("\n" + r.traffic() + "\n\n")
@@ -81,9 +83,7 @@ func (r Report) happenings() (lines []string) {
 }
 
 // outcomes in the order in which they are shown.
-var outcomes = [...]Outcome{Granted, Denied, Expired, refusedRow: Refused, Lost, Open}
-
-const refusedRow = 3
+var outcomes = [...]Outcome{Granted, Denied, Expired, Refused, Lost, Open}
 
 func (r Report) outcomeRows() (rows [][]string) {
 	for _, o := range outcomes {
@@ -95,10 +95,10 @@ func (r Report) outcomeRows() (rows [][]string) {
 	return append(rows, []string{"second pushes", thousands(r.SecondPushes), ""}, []string{"duplicates", thousands(r.Duplicates), ""})
 }
 
-// why are the codes of refusals.
-func (r Report) why() string {
+// why are the codes of an outcome.
+func (r Report) why(o Outcome) string {
 	var parts []string
-	for _, c := range r.codes() {
+	for _, c := range r.codes(o) {
 		parts = append(parts, fmt.Sprintf("%s %s", thousands(c.N), strings.ReplaceAll(c.Code, "_", " ")))
 	}
 	return strings.Join(parts, ", ")
