@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,5 +142,30 @@ func TestDrainAtOnce(t *testing.T) {
 		w.edit = func(*bridge.Config) { w.cancel() } // just before Run
 		w.start()
 		w.stop()
+	})
+}
+
+// A bridge whose database takes no writes says so, until it does.
+func TestReady(t *testing.T) {
+	inWorld(t, &cibatest.Provider{}, func(w *world) {
+		w.start()
+		b := w.bridge.Load()
+		db, err := sql.Open("sqlite", "file:"+w.db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+			t.Fatal(err)
+		}
+		w.until("not ready", time.Minute, func() bool {
+			err := b.Ready()
+			return err != nil && strings.Contains(err.Error(), "housekeeping fails")
+		})
+		if _, err := db.Exec("ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+		w.until("ready", time.Minute, func() bool { return b.Ready() == nil })
 	})
 }
