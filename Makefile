@@ -45,7 +45,7 @@ check: ## format, vet, staticcheck, race, import arrows, the README's commands
 	$(GO) test -race -timeout 30m $(RACED)
 	.ci/readme
 
-interop: ## against mosquitto, PostgreSQL, the step CLI and oidc-provider, which it installs (Debian, root)
+interop: ## against mosquitto, PostgreSQL, promtool, the step CLI and oidc-provider, which it installs (Debian, root)
 	.ci/peers
 	PATH="$$($(GO) env GOPATH)/bin:/usr/sbin:$$PATH" CARILLON_INTEROP=1 $(GO) test -count=1 -timeout 30m -v -run '^TestInterop' ./...
 	CARILLON_INTEROP=1 $(GO) test -count=1 -timeout 30m $(ON_POSTGRES)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,19 @@ func TestServe(t *testing.T) {
 	for _, want := range []string{"\ncarillon_broker_devices 1\n", "\ncarillon_broker_messages_in_total 1\n", "\ncarillon_broker_revocations_timestamp_seconds 0\n", "\ncarillon_broker_build_info{"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("metrics lack %q:\n%s", want, body)
+		}
+	}
+	// Alerts and dashboard ask for metrics that exist.
+	asked := regexp.MustCompile(`carillon_broker_[a-z_]+`)
+	for _, name := range []string{"alerts.yml", "grafana-dashboard.json"} {
+		text, err := os.ReadFile("../../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range asked.FindAllString(string(text), -1) {
+			if !strings.Contains(body, "\n"+metric+" ") && !strings.Contains(body, "\n"+metric+"{") {
+				t.Errorf("docs/%s asks for %s, which is no metric", name, metric)
+			}
 		}
 	}
 	if get(t, ops+"/healthz") != "ok\n" {
