@@ -22,6 +22,7 @@ func TestHostileProvider(t *testing.T) {
 	for _, g := range hostile.Groups() {
 		for _, row := range g.Rows {
 			t.Run(row.Name, func(t *testing.T) {
+				t.Parallel()
 				good := &cibatest.Provider{AutoApprove: time.Second, Delivery: row.Provider.Delivery}
 				inWorld(t, good, func(w *world) {
 					if err := os.WriteFile(w.db, empty, 0o600); err != nil {

@@ -16,7 +16,6 @@ import (
 const (
 	maxKeys    = 100
 	minRSABits = 2048
-	maxRSABits = 8192 // verifying takes the square of it, once for each sign-in
 )
 
 // A keySet holds the provider's public signature keys.
@@ -55,8 +54,8 @@ var (
 )
 
 // parseKeys keeps the keys that can verify an ID token. RFC 7517 section 5 has
-// keys of unknown kinds ignored; symmetric, private, short, huge and encryption
-// keys are ignored as well.
+// keys of unknown kinds ignored; symmetric, private, short and encryption keys
+// are ignored as well, and by go-jose those of more than it finds reasonable.
 func parseKeys(o object) (*keySet, error) {
 	var raw []json.RawMessage
 	if json.Unmarshal(o["keys"], &raw) != nil {
@@ -84,7 +83,7 @@ func usable(k *jose.JSONWebKey) bool {
 	}
 	switch key := k.Key.(type) {
 	case *rsa.PublicKey:
-		return key.N.BitLen() >= minRSABits && key.N.BitLen() <= maxRSABits
+		return key.N.BitLen() >= minRSABits
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 		return true
 	default:

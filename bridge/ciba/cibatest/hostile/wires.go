@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"crypto/x509"
+	"strings"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
@@ -37,6 +38,8 @@ func wires() []Group {
 		{"close the connection at a moment at which it may have read the request", Unasked, lost, []Row{
 			{Name: "request: connection reset before it is read", Provider: rewired(cibatest.EachWire(1, cibatest.Reset()))},
 			{Name: "request: no HTTP in TLS", Provider: rewired(cibatest.EachWire(1, cibatest.Raw("220 mail.test ESMTP\r\n")))},
+			{Name: "request: header without end", Provider: rewired(cibatest.EachWire(1, cibatest.Raw("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 64<<10))))},
+			{Name: "request: early hints without end", Provider: rewired(cibatest.EachWire(1, cibatest.Raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 4<<10))))},
 			{Name: "request: answer cut in the header", Provider: rewired(cibatest.EachWire(1, cibatest.Raw("HTTP/1.1 200 OK\r\nContent-")))},
 		}},
 		{"lose a connection while a person is waited for", Redeemed, granted, []Row{
