@@ -48,7 +48,30 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 		b.reply(d, b.refused(h.ID, schemas.UnsupportedVersion, 0))
 		return
 	}
-	b.reply(d, b.greeting.welcome(h, now))
+	w := b.greeting.welcome(h, now)
+	if h.Wanted != nil {
+		b.name(ctx, w, *h.Wanted, now)
+	}
+	b.reply(d, w)
+}
+
+// name makes a welcome name the bridge that a device has asked for. A bridge that
+// has joined since the greeting was made is not in it, nor are all of many.
+func (b *Bridge) name(ctx context.Context, w *schemas.Welcome, kid schemas.KeyID, now time.Time) {
+	signer, err := b.cfg.Signer()
+	if err != nil || signer.KeyID() == kid {
+		return
+	}
+	leaf, err := b.cfg.Store.Bridge(ctx, kid, now)
+	if err != nil {
+		b.log.Error("looking for the bridge that a device asks for", "error", err)
+		return
+	}
+	if leaf == nil || slices.ContainsFunc(w.Peers, func(p schemas.Bytes) bool { return bytes.Equal(p, leaf) }) {
+		return
+	}
+	peers := append(peersOf(signer.Chain()[0], [][]byte{leaf}), w.Peers...)
+	w.Peers = peers[:min(len(peers), maxPeers)]
 }
 
 // A greeting is what welcomes say. It changes with the bridge's certificate and

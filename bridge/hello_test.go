@@ -1,8 +1,11 @@
 package bridge_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,6 +62,39 @@ func TestWelcome(t *testing.T) {
 		}
 		if len(second.Peers) != 1 || string(second.Peers[0]) != string(old.Raw) {
 			t.Errorf("the welcome names %d peers, want the old certificate", len(second.Peers))
+		}
+	})
+}
+
+// A bridge that has joined a moment ago, or is one of many, is named to a device
+// that asks for it: the device has got an answer that it cannot verify.
+func TestWelcomeNamesWhomTheDeviceWants(t *testing.T) {
+	inWorld(t, &cibatest.Provider{}, func(w *world) {
+		w.start()
+		car := w.device("car-1")
+		first := car.welcomed(schemas.Hello{})
+		for i := range 12 {
+			joined := w.ca.Bridge(fmt.Sprintf("b%d", 2+i)).Leaf
+			if err := w.store.PutBridge(context.Background(), joined, time.Now().Add(-time.Duration(i)*time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			if i > 9 {
+				time.Sleep(time.Minute) // the bridge learns of the others
+			}
+			kid := schemas.KeyIDOf(joined)
+			got := car.welcomed(schemas.Hello{Seen: &first.Name, Wanted: &kid})
+			if got == nil || len(got.Peers) == 0 || len(got.Peers) > 8 {
+				t.Fatalf("welcome %+v", got)
+			}
+			if !slices.ContainsFunc(got.Peers, func(p schemas.Bytes) bool { return string(p) == string(joined.Raw) }) {
+				t.Errorf("after %d have joined, the welcome does not name the one that is wanted", i+1)
+			}
+		}
+		for _, kid := range []schemas.KeyID{schemas.KeyIDOf(w.signer.Load().Chain()[0]), {9}} {
+			got := car.welcomed(schemas.Hello{Seen: &first.Name, Wanted: &kid})
+			if got == nil || slices.ContainsFunc(got.Peers, func(p schemas.Bytes) bool { return schemas.KeyIDOf(must(x509.ParseCertificate(p))) == kid }) {
+				t.Errorf("welcome %+v", got)
+			}
 		}
 	})
 }

@@ -108,3 +108,10 @@ func (s *Store) Bridges(ctx context.Context, now, since time.Time, n int) (leave
 		})
 	return leaves, err
 }
+
+// Bridge returns the certificate (DER) of a bridge that has worked on the state,
+// as long as it is valid; nil if there is none with this key id.
+func (s *Store) Bridge(ctx context.Context, kid schemas.KeyID, now time.Time) (leaf []byte, err error) {
+	_, err = s.get(ctx, "SELECT leaf FROM bridges WHERE kid = $1 AND not_after > $2", []any{kid[:], s.ms(now)}, &leaf)
+	return leaf, err
+}

@@ -240,5 +240,19 @@ func TestBridges(t *testing.T) {
 		if old, _ := s.Bridges(ctx, seen.Add(31*24*time.Hour), time.Time{}, 9); len(old) != 0 {
 			t.Errorf("%d bridges whose certificates have expired", len(old))
 		}
+		leaf, err := x509.ParseCertificate(first[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		kid := schemas.KeyIDOf(leaf)
+		if found, err := s.Bridge(ctx, kid, seen); err != nil || string(found) != string(first[0]) {
+			t.Errorf("by its key: %d bytes, %v", len(found), err)
+		}
+		if found, err := s.Bridge(ctx, kid, leaf.NotAfter); err != nil || found != nil {
+			t.Errorf("when it has expired: %d bytes, %v", len(found), err)
+		}
+		if found, err := s.Bridge(ctx, schemas.KeyID{1}, seen); err != nil || found != nil {
+			t.Errorf("by another key: %d bytes, %v", len(found), err)
+		}
 	})
 }
