@@ -70,6 +70,10 @@ type Config struct {
 	Roots *x509.CertPool
 	// Publisher sends what the agent says.
 	Publisher Publisher
+	// Hurry is called when somebody waits and the link is down: at once, and
+	// every few seconds. It must not block; *link.Link's Wake is one. Nil leaves
+	// the link to itself.
+	Hurry func()
 	// Store keeps what must survive a restart. One agent, one store.
 	Store Store
 
@@ -124,7 +128,8 @@ type Agent struct {
 	bridges   *trust.Bridges // nil before the first welcome
 	hello     hello
 	connected bool
-	changes   uint64 // of the line, seen
+	changes   uint64    // of the line, seen
+	hurry     time.Time // when the link may be told to try again, while it is down
 	requests  map[schemas.ID]*request
 	live      map[schemas.ID]*live
 }

@@ -18,6 +18,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	a.life = ctx
 	a.resume() // before the cabin has another owner
+	a.hurryLater(time.Now())
 	a.workers.Go(func() { a.send(ctx) })
 	if a.cabin != nil {
 		a.workers.Go(func() { a.cabin.work(ctx) })
@@ -62,6 +63,7 @@ func (a *Agent) loop(ctx context.Context) {
 // step does everything that is due.
 func (a *Agent) step(now time.Time) {
 	a.stepHello(now)
+	a.stepHurry(now)
 	for _, r := range a.ordered() {
 		a.stepRequest(r, now)
 	}
@@ -72,7 +74,7 @@ func (a *Agent) step(now time.Time) {
 
 // next is when something will be due; zero for never.
 func (a *Agent) next() time.Time {
-	t := a.nextHello()
+	t := earlier(a.nextHello(), a.nextHurry())
 	for _, r := range a.requests {
 		t = earlier(t, r.next(a.ready()))
 	}
@@ -174,6 +176,7 @@ func (a *Agent) lineChanged() {
 	a.connected, a.dirty = up, true
 	a.emit(Event{Link: &Link{Connected: up}})
 	if !up {
+		a.hurryLater(time.Now())
 		return
 	}
 	if err := a.refreshSigner(); err != nil {

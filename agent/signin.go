@@ -75,6 +75,7 @@ func (a *Agent) ask(s *outbox.SignIn, r Request) (schemas.ID, error) {
 	}
 	a.log.Info("signing in", "request", e.ID, "scope", s.Scope, "seat", s.Seat)
 	a.hello.hurry(time.Now())
+	a.hurry = time.Now()
 	a.changed(opened)
 	return e.ID, nil
 }

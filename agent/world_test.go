@@ -46,6 +46,13 @@ func newCar(t *testing.T, b *agenttest.Bridge, change func(*agent.Config)) *car 
 // start makes an agent of what the disk has, and connects it.
 func (c *car) start() {
 	c.t.Helper()
+	c.load()
+	c.Connected()
+}
+
+// load makes an agent of what the disk has.
+func (c *car) load() {
+	c.t.Helper()
 	a, err := agent.New(c.cfg)
 	if err != nil {
 		c.t.Fatal(err)
@@ -63,7 +70,6 @@ func (c *car) start() {
 	}
 	c.t.Cleanup(func() { c.stop() })
 	c.b.Set(func(b *agenttest.Bridge) { b.Device = a })
-	a.Connected()
 }
 
 // restart kills the agent and starts it again from its disk.

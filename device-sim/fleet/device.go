@@ -82,6 +82,7 @@ func newDevice(number int, cert *tls.Certificate, n network, l *load) (*device, 
 	d.agent, err = agent.New(agent.Config{
 		Certificate: mtls.Fixed(cert), Roots: n.roots, Store: new(outbox.Memory), Logger: log,
 		Publisher: publisher(func(ctx context.Context, topic string, p []byte) error { return d.link.Publish(ctx, topic, p) }),
+		Hurry:     func() { d.link.Wake() },
 	})
 	if err != nil {
 		return nil, err

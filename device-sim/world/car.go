@@ -119,7 +119,7 @@ func (c *Car) fit(cfg carConfig) error {
 		return err
 	}
 	c.agent, err = agent.New(agent.Config{
-		Certificate: c.files.Certificate, Roots: cfg.roots, Publisher: c.link, Store: c.records,
+		Certificate: c.files.Certificate, Roots: cfg.roots, Publisher: c.link, Hurry: c.link.Wake, Store: c.records,
 		Vehicle: c.Vehicle, Settings: &settings.Client{URL: cfg.settings, HTTP: hc},
 		Clock: cfg.clock, Logger: cfg.logger,
 	})

@@ -79,6 +79,7 @@ func (d *parts) assemble(o *runFlags, files *mtls.Files, roots []*x509.Certifica
 		Certificate: files.Certificate, Roots: mtls.Pool(roots...), Store: d.store, Logger: log,
 		// The link is made below, and its callbacks run when all is there.
 		Publisher: publisher(func(ctx context.Context, topic string, p []byte) error { return d.link.Publish(ctx, topic, p) }),
+		Hurry:     func() { d.link.Wake() },
 	}
 	if err := o.equip(&cfg, d, roots); err != nil {
 		return err
