@@ -125,6 +125,9 @@ func (p *Provider) rings(lives time.Duration) bool {
 // provider that this one is like.
 func (p *Provider) throttle(subject string) *refusal {
 	limits, now := p.Like.Limits, time.Now()
+	if limits.PerMinute == 0 && limits.PerPerson == 0 && limits.Pending == 0 {
+		return nil // and benchmarks need not pay for counting
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.recent = slices.DeleteFunc(p.recent, func(r arrival) bool { return now.Sub(r.at) > time.Minute })
