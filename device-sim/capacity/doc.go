@@ -2,7 +2,7 @@
 // has benchmarks and nothing else:
 //
 //	go test -run '^$' -bench . ./device-sim/capacity
-//	go test -run '^$' -bench Million -timeout 30m ./device-sim/capacity -million 1000000
+//	go test -run '^$' -bench Million -timeout 30m ./device-sim/capacity -million 1000000 -interval 120s
 //
 // The bridge is carillon-bridge in a process of its own, on a database that waits
 // for the disk. So is the provider, which answers at once. The broker and the

@@ -12,7 +12,7 @@ import (
 
 var (
 	million  = flag.Int("million", 20_000, "sign-ins for which BenchmarkMillion waits")
-	interval = flag.Duration("interval", 120*time.Second, "time between two polls of each")
+	interval = flag.Duration("interval", 20*time.Second, "time between two polls of each")
 )
 
 // BenchmarkMillion waits for a million people on PostgreSQL, and for fewer without
