@@ -1,6 +1,8 @@
 package agent_test
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +15,22 @@ import (
 // itself at all other times.
 func TestHurriesTheLinkWhileSomebodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hurried []time.Time // by the loop
+		var mu sync.Mutex // guards hurried, which the loop adds to
+		var hurried []time.Time
 		c := newCar(t, agenttest.NewBridge(t), func(cfg *agent.Config) {
-			cfg.Hurry = func() { hurried = append(hurried, time.Now()) }
+			cfg.Hurry = func() {
+				mu.Lock()
+				defer mu.Unlock()
+				hurried = append(hurried, time.Now())
+			}
 		})
-		count := func() int {
+		all := func() []time.Time {
 			synctest.Wait()
-			return len(hurried)
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(hurried)
 		}
+		count := func() int { return len(all()) }
 		quiet := func(when string) {
 			t.Helper()
 			before := count()
@@ -44,8 +54,9 @@ func TestHurriesTheLinkWhileSomebodyWaits(t *testing.T) {
 		if n := count(); n < 18 || n > 37 {
 			t.Errorf("hurried %d times in three minutes", n)
 		}
-		for i := 2; i < len(hurried); i++ {
-			if a, b := hurried[i-1].Sub(hurried[i-2]), hurried[i].Sub(hurried[i-1]); a == b {
+		when := all()
+		for i := 2; i < len(when); i++ {
+			if a, b := when[i-1].Sub(when[i-2]), when[i].Sub(when[i-1]); a == b {
 				t.Errorf("twice a pause of %v: no jitter", a)
 			}
 		}
