@@ -61,7 +61,9 @@ func Reset() Wire {
 	return func(c *Conn) { tls.Server(c.Conn, c.Config).Handshake() }
 }
 
-// Twice lets the truth happen and sends each answer two times.
+// Twice lets the truth happen and sends each answer two times, on a connection of
+// which it says that it ends there. On one that goes on, HTTP/1.1 gives a client no
+// way to tell the second from the answer to its next request.
 func Twice() Wire {
 	return func(c *Conn) {
 		conn := tls.Server(c.Conn, c.Config)
@@ -75,7 +77,9 @@ func Twice() Wire {
 			a.serve(c.op, r)
 			var both bytes.Buffer
 			for range 2 {
-				a.response(r, false).Write(&both)
+				one := a.response(r, false)
+				one.Close = true
+				one.Write(&both)
 			}
 			both.WriteTo(conn)
 		}
