@@ -73,17 +73,20 @@ func (d *device) send(m message) {
 	}
 }
 
-// insist sends a message until the answer fits, and again where it was refused or
-// lost.
+// insist sends a message until the answer fits: again where it was refused, and
+// where it may be lost, as agents do, as long as nobody has said "pending".
 func (d *device) insist(m message, fits func(schemas.Message) bool) schemas.Message {
-	for {
+	for patience := 2 * time.Second; ; patience *= 2 {
 		d.send(m)
-		late := time.After(20 * time.Second)
+		late := time.After(patience)
 		for waiting := true; waiting; {
 			select {
 			case got := <-d.heard:
 				if got.RequestID() == m.id && fits(got) {
 					return got
+				}
+				if _, ok := got.(*schemas.Pending); ok && got.RequestID() == m.id {
+					late = nil
 				}
 				if refused, ok := got.(*schemas.Refused); ok && got.RequestID() == m.id {
 					if refused.Code != schemas.Busy {
