@@ -16,19 +16,6 @@ import (
 	"github.com/carillon-iot/carillon/schemas"
 )
 
-// notification is a ping as the provider would send it now.
-func notification(r cibatest.Request) cibatest.Notification {
-	return cibatest.Notification{
-		Request: r,
-		Method:  http.MethodPost,
-		Header: http.Header{
-			"Authorization": {"Bearer " + r.Params.Get("client_notification_token")},
-			"Content-Type":  {"application/json"},
-		},
-		Body: map[string]any{"auth_req_id": r.AuthReqID},
-	}
-}
-
 // A collection is filled by the provider while the test looks at it.
 type collection[T any] struct {
 	mu  sync.Mutex
@@ -162,7 +149,7 @@ func TestPingsReplayed(t *testing.T) {
 		w.until("rings", time.Second, func() bool { return len(op.Requests()) == 1 })
 		r := op.Requests()[0]
 		for range 400 {
-			if status := op.Send(notification(r)); status != 204 {
+			if status := op.Send(r.Ping()); status != 204 {
 				t.Fatalf("answered with %d", status)
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -174,7 +161,7 @@ func TestPingsReplayed(t *testing.T) {
 		if got := outcome(car.await(m.ID, time.Minute)); got != "granted" {
 			t.Error(got)
 		}
-		if status := op.Send(notification(r)); status != 204 { // the sign-in is over
+		if status := op.Send(r.Ping()); status != 204 { // the sign-in is over
 			t.Errorf("answered with %d", status)
 		}
 	})
@@ -191,7 +178,7 @@ func TestPingForged(t *testing.T) {
 		w.until("ring", time.Second, func() bool { return len(op.Requests()) == 2 })
 		time.Sleep(time.Second)
 		rang := op.Requests()
-		first, second := notification(rang[0]), notification(rang[1])
+		first, second := rang[0].Ping(), rang[1].Ping()
 		token := first.Header.Get("Authorization")
 		for name, n := range map[string]cibatest.Notification{
 			"another's auth_req_id": first.With("auth_req_id", second.Request.AuthReqID),

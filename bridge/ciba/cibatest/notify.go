@@ -63,20 +63,25 @@ func (p *Provider) goodNotificationToken(token string) bool {
 	return len(token) <= 1024 && b64token.MatchString(token)
 }
 
-// notify tells the client that a request was decided.
-func (p *Provider) notify(s *session, to status) {
-	body := map[string]any{"auth_req_id": s.AuthReqID}
-	if p.Delivery == "push" {
-		body = p.pushed(s, to)
-	}
-	n := Notification{
-		Request: s.Request,
+// Ping is what a provider sends when a request was decided, in ping mode (CIBA Core
+// section 10.2).
+func (r Request) Ping() Notification {
+	return Notification{
+		Request: r,
 		Method:  http.MethodPost,
 		Header: http.Header{
-			"Authorization": {"Bearer " + s.Params.Get("client_notification_token")},
+			"Authorization": {"Bearer " + r.Params.Get("client_notification_token")},
 			"Content-Type":  {"application/json"},
 		},
-		Body: body,
+		Body: map[string]any{"auth_req_id": r.AuthReqID},
+	}
+}
+
+// notify tells the client that a request was decided.
+func (p *Provider) notify(s *session, to status) {
+	n := s.Ping()
+	if p.Delivery == "push" {
+		n.Body = p.pushed(s, to)
 	}
 	p.mu.Lock()
 	s.pinged = p.Delivery == "ping"

@@ -125,23 +125,10 @@ func crying(at ...time.Duration) *cibatest.Provider {
 	op := &cibatest.Provider{Delivery: "ping", AutoApprove: Approval}
 	op.OnRequest = func(r cibatest.Request) {
 		for _, d := range at {
-			time.AfterFunc(d, func() { op.Send(ping(r)) })
+			time.AfterFunc(d, func() { op.Send(r.Ping()) })
 		}
 	}
 	return op
-}
-
-// ping is what a provider sends about a request.
-func ping(r cibatest.Request) cibatest.Notification {
-	return cibatest.Notification{
-		Request: r,
-		Method:  http.MethodPost,
-		Header: http.Header{
-			"Authorization": {"Bearer " + r.Params.Get("client_notification_token")},
-			"Content-Type":  {"application/json"},
-		},
-		Body: map[string]any{"auth_req_id": r.AuthReqID},
-	}
 }
 
 // pingingAgain is a provider that sends each ping once more, after a while.
@@ -166,7 +153,7 @@ func mixed(name, delivery string, mix func(n, other cibatest.Notification) cibat
 	op.EditNotification = func(n cibatest.Notification) sent {
 		for _, r := range op.Requests() {
 			if r.Hint == Other {
-				return sent{mix(n, ping(r))}
+				return sent{mix(n, r.Ping())}
 			}
 		}
 		return nil
