@@ -56,8 +56,9 @@ func (w bell) wake() {
 	}
 }
 
-// whenDue does work whenever something is due, until ctx is done. Work says how long to pause after it, if nothing wakes the loop before. A store
-// that fails is no end: the loop tries again in a while.
+// whenDue does work whenever something is due, until ctx is done. Work says how
+// long to pause after it, if nothing wakes the loop before. A store that fails is no
+// end: the loop tries again in a while.
 func (b *Bridge) whenDue(ctx context.Context, what string, due func(context.Context) (time.Time, error), wake bell, work func(context.Context) (time.Duration, error)) error {
 	failing := false
 	for ctx.Err() == nil {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,8 +10,6 @@ import (
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 	"github.com/carillon-iot/carillon/schemas"
-
-	"crypto/x509"
 )
 
 // grant signs a person in, for good, and returns the handle.
