@@ -42,6 +42,10 @@ func TestHurriesTheLinkWhileSomebodyWaits(t *testing.T) {
 		quiet("connected and idle")
 		c.Disconnected(nil)
 		quiet("down and idle")
+		c.Connected()
+		synctest.Wait()
+		c.Disconnected(nil)
+		synctest.Wait() // from now on the link has some seconds for itself, unless somebody asks
 
 		id, err := c.SignIn(t.Context(), agent.Request{Scope: "seat", LoginHint: "anna@example.com", Expiry: 10 * time.Minute})
 		if err != nil {

@@ -59,7 +59,7 @@ func (b *Bridge) hello(ctx context.Context, d schemas.DeviceID, env *schemas.Env
 // has joined since the greeting was made is not in it, nor are all of many.
 func (b *Bridge) name(ctx context.Context, w *schemas.Welcome, kid schemas.KeyID, now time.Time) {
 	signer, err := b.cfg.Signer()
-	if err != nil || signer.KeyID() == kid {
+	if err != nil || signer.KeyID() == kid { // its own is in the chain
 		return
 	}
 	leaf, err := b.cfg.Store.Bridge(ctx, kid, now)
