@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"fmt"
 	"strings"
 )
@@ -108,7 +107,7 @@ func (t *tx) bulk(b *bulk, writes []*write) error {
 		args = append(append(args, w.key.Device, w.key.ID[:]), w.values...)
 	}
 	made := make(map[Key]bool, len(writes))
-	err := t.each(b.statement(rows, t.dialect), args, func(from *sql.Rows) error {
+	err := t.each(b.statement(rows, t.dialect), args, func(from row) error {
 		var k Key
 		var id []byte
 		err := from.Scan(&k.Device, &id)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/x509"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -61,7 +60,7 @@ func (s *Store) Renewing(ctx context.Context, after schemas.DeviceID, n int) (de
 	var order []schemas.DeviceID
 	err = s.each(ctx, `SELECT DISTINCT s.device, c.chain FROM sessions s JOIN device_chains c ON c.device = s.device
 		WHERE s.renewal IS NOT NULL AND s.device > $1 AND c.stored_at = (SELECT max(stored_at) FROM device_chains WHERE device = s.device)
-		ORDER BY s.device LIMIT $2`, []any{after, n}, func(rows *sql.Rows) error {
+		ORDER BY s.device LIMIT $2`, []any{after, n}, func(rows row) error {
 		var id schemas.DeviceID
 		var der []byte
 		if err := rows.Scan(&id, &der); err != nil {
@@ -98,7 +97,7 @@ func (s *Store) PutBridge(ctx context.Context, leaf *x509.Certificate, now time.
 // order.
 func (s *Store) Bridges(ctx context.Context, now, since time.Time, n int) (leaves [][]byte, err error) {
 	err = s.each(ctx, `SELECT leaf FROM (SELECT kid, leaf FROM bridges WHERE not_after > $1 AND seen_at >= $2 ORDER BY seen_at DESC LIMIT $3) AS b ORDER BY kid`,
-		[]any{s.ms(now), s.ms(since), n}, func(rows *sql.Rows) error {
+		[]any{s.ms(now), s.ms(since), n}, func(rows row) error {
 			var leaf []byte
 			if err := rows.Scan(&leaf); err != nil {
 				return err

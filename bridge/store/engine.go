@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -24,7 +23,7 @@ type Database interface {
 // An engine is an open database, and what sets it apart from the other kind.
 type engine struct {
 	dialect
-	reads   runner
+	reads   reader
 	begin   func(context.Context) (transaction, error) // one that writes
 	schema  *sql.DB                                    // for statements that change tables; nil: there is no database yet
 	release func() error
@@ -68,63 +67,26 @@ var (
 	errContended = errors.New("store: contended")
 )
 
-// A runner runs statements. Errors are those of the driver.
-type runner interface {
-	exec(ctx context.Context, query string, args []any) (sql.Result, error)
-	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
+// A row is one of an answer, while it is scanned.
+type row interface{ Scan(...any) error }
+
+// A reader runs statements that change nothing, and calls scan for every row of
+// the answer. Errors are those of the driver.
+type reader interface {
+	query(ctx context.Context, query string, args []any, scan func(row) error) error
 }
 
 // A transaction runs statements that take effect together. It is used by one
-// goroutine.
+// goroutine, and ends with commit, unless that fails, or rollback. Errors are
+// those of the driver.
 type transaction interface {
-	runner
-	Commit() error
-	Rollback() error
-}
-
-// A prepared runner prepares each statement once, for drivers that do not.
-type prepared struct {
-	on interface {
-		PrepareContext(context.Context, string) (*sql.Stmt, error)
-	}
-	stmts sync.Map // from query to *sql.Stmt
-}
-
-func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := p.stmts.Load(query); ok {
-		return s.(*sql.Stmt), nil
-	}
-	s, err := p.on.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if first, raced := p.stmts.LoadOrStore(query, s); raced {
-		_ = s.Close()
-		s = first.(*sql.Stmt)
-	}
-	return s, nil
-}
-
-func (p *prepared) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
-	s, err := p.stmt(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(ctx, args...)
-}
-
-func (p *prepared) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	s, err := p.stmt(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(ctx, args...)
-}
-
-// close lets go of the statements, without which SQLite would not write the log
-// back into the file when the connection closes.
-func (p *prepared) close() {
-	for _, s := range p.stmts.Range {
-		_ = s.(*sql.Stmt).Close()
-	}
+	reader
+	// exec returns how many rows a statement has changed.
+	exec(ctx context.Context, query string, args []any) (int64, error)
+	// later does what query does, but at any time until the next query or exec, or
+	// commit, has returned: an engine may send all these to its server at once.
+	// Which of them has gone wrong, their error says.
+	later(ctx context.Context, query string, args []any, scan func(row) error) error
+	commit(context.Context) error
+	rollback(context.Context) error
 }

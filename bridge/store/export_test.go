@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 )
 
@@ -22,18 +21,13 @@ func (s *Store) Plans(ctx context.Context, rows int) (map[string]string, error) 
 			}
 		}
 		var plan strings.Builder
-		err := s.each(ctx, explain+b.statement(rows, s.dialect), args, func(rows *sql.Rows) error {
-			columns, err := rows.Columns()
-			if err != nil {
-				return err
-			}
+		err := s.each(ctx, explain+b.statement(rows, s.dialect), args, func(rows row) error {
 			var line string // in the last column
-			cells := make([]any, len(columns))
-			for i := range cells {
-				cells[i] = new(any)
+			cells := []any{&line}
+			if s.alone {
+				cells = []any{new(any), new(any), new(any), &line}
 			}
-			cells[len(cells)-1] = &line
-			err = rows.Scan(cells...)
+			err := rows.Scan(cells...)
 			plan.WriteString(line + "\n")
 			return err
 		})

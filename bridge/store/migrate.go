@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -106,7 +105,7 @@ func (e *engine) version(ctx context.Context) (version int64, err error) {
 		return 0, nil
 	}
 	var tables []string
-	err = each(ctx, direct{e.schema}, e.tables, nil, func(rows *sql.Rows) error {
+	err = direct{e.schema}.query(ctx, e.tables, nil, func(rows row) error {
 		var name string
 		err := rows.Scan(&name)
 		tables = append(tables, name)

@@ -23,8 +23,8 @@ func (p *postgres) fault(err error) error {
 		"55P03": // lock_not_available
 		return fmt.Errorf("%w: %w", errContended, err)
 	case "25006": // read_only_sql_transaction: another server is the primary now
-		p.readPool.Reset()
-		p.writePool.Reset()
+		p.reads.Reset()
+		p.writes.Reset()
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case "57014", // query_canceled: by statement_timeout
 		"25P03": // idle_in_transaction_session_timeout

@@ -79,7 +79,7 @@ func (d Postgres) open(ctx context.Context) (*engine, error) {
 	if err := p.connect(ctx, d); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	e.reads, e.schema = direct{p.read}, p.schema
+	e.reads, e.schema = pgReader{p.reads}, p.schema
 	return e, nil
 }
 
@@ -122,20 +122,16 @@ func (d Postgres) config(conns int32, timeout time.Duration) *pgxpool.Config {
 
 // postgres is an open database.
 type postgres struct {
-	readPool, writePool *pgxpool.Pool
-	read, write, schema *sql.DB
+	reads, writes *pgxpool.Pool
+	schema        *sql.DB
 }
 
 func (p *postgres) connect(ctx context.Context, d Postgres) (err error) {
-	for _, f := range []struct {
-		conns int32
-		pool  **pgxpool.Pool
-		db    **sql.DB
-	}{{pgReaders, &p.readPool, &p.read}, {pgWriters, &p.writePool, &p.write}} {
-		if *f.pool, err = pgxpool.NewWithConfig(ctx, d.config(f.conns, pgTimeout)); err != nil {
-			return err
-		}
-		*f.db = stdlib.OpenDBFromPool(*f.pool)
+	if p.reads, err = pgxpool.NewWithConfig(ctx, d.config(pgReaders, pgTimeout)); err != nil {
+		return err
+	}
+	if p.writes, err = pgxpool.NewWithConfig(ctx, d.config(pgWriters, pgTimeout)); err != nil {
+		return err
 	}
 	p.schema = stdlib.OpenDB(*d.config(1, 0).ConnConfig)
 	p.schema.SetMaxIdleConns(0)
@@ -150,7 +146,7 @@ func (p *postgres) connect(ctx context.Context, d Postgres) (err error) {
 func (p *postgres) waitsForDisk(ctx context.Context) error {
 	for _, name := range []string{"fsync", "synchronous_commit"} {
 		var value string
-		if err := p.read.QueryRowContext(ctx, "SHOW "+name).Scan(&value); err != nil {
+		if err := p.reads.QueryRow(ctx, "SHOW "+name).Scan(&value); err != nil {
 			return err
 		}
 		if value == "off" {
@@ -161,52 +157,19 @@ func (p *postgres) waitsForDisk(ctx context.Context) error {
 }
 
 func (p *postgres) close() error {
-	var errs []error
-	for _, db := range []*sql.DB{p.read, p.write, p.schema} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	for _, pool := range []*pgxpool.Pool{p.readPool, p.writePool} {
+	for _, pool := range []*pgxpool.Pool{p.reads, p.writes} {
 		if pool != nil {
 			pool.Close()
 		}
 	}
-	return errors.Join(errs...)
-}
-
-func (p *postgres) begin(ctx context.Context) (transaction, error) {
-	t, err := p.write.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
+	if p.schema == nil {
+		return nil
 	}
-	return pgTx{t, direct{t}}, nil
-}
-
-type pgTx struct {
-	*sql.Tx
-	direct
+	return p.schema.Close()
 }
 
 // time returns the server's time.
 func (p *postgres) time(ctx context.Context) (now time.Time, err error) {
-	err = p.read.QueryRowContext(ctx, "SELECT clock_timestamp()").Scan(&now)
+	err = p.reads.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
 	return now, err
-}
-
-// direct leaves it to the driver to prepare each statement once, on each
-// connection.
-type direct struct {
-	on interface {
-		ExecContext(context.Context, string, ...any) (sql.Result, error)
-		QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-	}
-}
-
-func (d direct) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
-	return d.on.ExecContext(ctx, query, args...)
-}
-
-func (d direct) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	return d.on.QueryContext(ctx, query, args...)
 }

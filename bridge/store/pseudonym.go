@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -58,7 +57,7 @@ func (r *Register) open(ctx context.Context, keys *Keyring) error {
 
 // each calls found for every row, whose only column is in to.
 func (r *Register) each(ctx context.Context, query string, args []any, to any, found func() error) error {
-	return each(ctx, direct{r.engine.schema}, query, args, func(rows *sql.Rows) error {
+	return direct{r.engine.schema}.query(ctx, query, args, func(rows row) error {
 		if err := rows.Scan(to); err != nil {
 			return err
 		}

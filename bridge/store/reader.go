@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
 )
 
 // get reads one row outside of a transaction.
 func (s *Store) get(ctx context.Context, query string, args []any, into ...any) (found bool, err error) {
-	err = s.each(ctx, query, args, func(rows *sql.Rows) error {
+	err = s.each(ctx, query, args, func(rows row) error {
 		found = true
 		return rows.Scan(into...)
 	})
@@ -15,7 +14,7 @@ func (s *Store) get(ctx context.Context, query string, args []any, into ...any) 
 }
 
 // each reads many.
-func (s *Store) each(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
+func (s *Store) each(ctx context.Context, query string, args []any, scan func(row) error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	if s.isClosed() {
@@ -26,20 +25,5 @@ func (s *Store) each(ctx context.Context, query string, args []any, scan func(*s
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	return s.fault(each(ctx, s.reads, query, args, scan))
-}
-
-// each calls scan for every row.
-func each(ctx context.Context, on runner, query string, args []any, scan func(*sql.Rows) error) error {
-	rows, err := on.query(ctx, query, args)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return s.fault(s.reads.query(ctx, query, args, scan))
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -110,9 +109,6 @@ func (s *Store) reveal(r *Request) {
 // requestColumns are those that scanRequest reads.
 const requestColumns = "device, id, state, person, due_at, deadline, interval_ms, failures, lost, fallback_ms, pinged, details, answer, outcome"
 
-// A row is a *sql.Row or *sql.Rows, as far as it is scanned.
-type row interface{ Scan(...any) error }
-
 func (e *engine) scanRequest(from row) (Request, error) {
 	var (
 		r                               Request
@@ -151,7 +147,7 @@ func (s *Store) claim(ctx context.Context, state State, due, change string, args
 		UPDATE requests SET ` + change + ` FROM due WHERE device = d AND id = i RETURNING ` + requestColumns
 	err = s.do(ctx, func(t *tx) error {
 		claimed = claimed[:0]
-		return t.each(query, args, func(rows *sql.Rows) error {
+		return t.each(query, args, func(rows row) error {
 			r, err := s.scanRequest(rows)
 			claimed = append(claimed, r)
 			return err
@@ -167,7 +163,7 @@ func (s *Store) claim(ctx context.Context, state State, due, change string, args
 func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 	r, ok := Request{}, false
 	err := s.each(ctx, "SELECT "+requestColumns+" FROM requests WHERE device = $1 AND id = $2", []any{k.Device, k.ID[:]},
-		func(rows *sql.Rows) (err error) {
+		func(rows row) (err error) {
 			ok = true
 			r, err = s.scanRequest(rows)
 			return err
@@ -181,7 +177,7 @@ func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 func (s *Store) Count(ctx context.Context) (map[State]int, error) {
 	counts := make(map[State]int)
 	err := s.each(ctx, "SELECT state, count(*) FROM requests WHERE state IN ('ringing', 'waiting', 'renewing', 'answered') GROUP BY state", nil,
-		func(rows *sql.Rows) error {
+		func(rows row) error {
 			var state State
 			var n int
 			err := rows.Scan(&state, &n)

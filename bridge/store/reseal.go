@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/carillon-iot/carillon/schemas"
@@ -56,7 +55,7 @@ func (s *Store) Reseal(ctx context.Context, n int) (found int, err error) {
 
 func (s *Store) oldPairings(ctx context.Context, n int) (cells []sealedCell, err error) {
 	err = s.each(ctx, "SELECT device, issuer, subject, secret FROM pairings WHERE substr(secret, 2, 4) <> $1 LIMIT $2",
-		[]any{s.keys.first[:], n}, func(rows *sql.Rows) error {
+		[]any{s.keys.first[:], n}, func(rows row) error {
 			var issuer, subject string
 			c := sealedCell{
 				what:   "a person",
@@ -74,7 +73,7 @@ func (s *Store) oldPairings(ctx context.Context, n int) (cells []sealedCell, err
 
 func (s *Store) oldSessions(ctx context.Context, n int) (cells []sealedCell, err error) {
 	err = s.each(ctx, "SELECT device, id, renewal FROM sessions WHERE substr(renewal, 2, 4) <> $1 LIMIT $2",
-		[]any{s.keys.first[:], n}, func(rows *sql.Rows) error {
+		[]any{s.keys.first[:], n}, func(rows row) error {
 			var k Key
 			var id []byte
 			c := sealedCell{

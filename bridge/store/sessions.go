@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -99,7 +98,7 @@ func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, boo
 // first.
 func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, issuer, subject string, now time.Time) (ids []schemas.ID, err error) {
 	err = s.each(ctx, "SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 AND expires_at > $4 ORDER BY created_at LIMIT $5",
-		[]any{d, issuer, subject, s.ms(now), maxSessions}, func(rows *sql.Rows) error {
+		[]any{d, issuer, subject, s.ms(now), maxSessions}, func(rows row) error {
 			var id []byte
 			if err := rows.Scan(&id); err != nil {
 				return err
@@ -147,7 +146,7 @@ func (s *Store) EndSessions(ctx context.Context, d schemas.DeviceID, now time.Ti
 // revoked. It returns how many there were.
 func (t *tx) endSessions(now time.Time, query string, args ...any) (n int, err error) {
 	var left []revocation
-	err = t.each(query+" RETURNING device, id, issuer, renewal", args, func(rows *sql.Rows) error {
+	err = t.each(query+" RETURNING device, id, issuer, renewal", args, func(rows row) error {
 		var r revocation
 		var id []byte
 		if err := rows.Scan(&r.session.Device, &id, &r.issuer, &r.sealed); err != nil {

@@ -116,18 +116,21 @@ func (w *sqliteWriter) begin(ctx context.Context) (transaction, error) {
 	return w, err
 }
 
-// Commit ends the transaction.
-func (w *sqliteWriter) Commit() error {
-	_, err := w.exec(context.Background(), "COMMIT", nil)
+// later does it at once: nothing is saved by waiting.
+func (w *sqliteWriter) later(ctx context.Context, query string, args []any, scan func(row) error) error {
+	return w.query(ctx, query, args, scan)
+}
+
+func (w *sqliteWriter) commit(ctx context.Context) error {
+	_, err := w.exec(ctx, "COMMIT", nil)
 	if err != nil {
-		_ = w.Rollback() // SQLite may have done so itself
+		_ = w.rollback(ctx) // SQLite may have done so itself
 	}
 	return err
 }
 
-// Rollback ends the transaction.
-func (w *sqliteWriter) Rollback() error {
-	_, err := w.exec(context.Background(), "ROLLBACK", nil)
+func (w *sqliteWriter) rollback(ctx context.Context) error {
+	_, err := w.exec(ctx, "ROLLBACK", nil)
 	return err
 }
 

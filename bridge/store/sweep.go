@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/policy"
@@ -64,7 +63,7 @@ func (t *tx) lapse(now time.Time, n int) (int, error) {
 	err := t.each(`WITH over (d, i) AS MATERIALIZED (
 			SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $1 AND deadline <= $1 LIMIT $2`+t.skipLocked+`)
 		UPDATE requests SET state = 'done', outcome = 'lapsed', answer = NULL, due_at = $3 FROM over WHERE device = d AND id = i
-		RETURNING device, id`, []any{t.ms(now), n, t.ms(now.Add(Tombstone))}, func(rows *sql.Rows) error {
+		RETURNING device, id`, []any{t.ms(now), n, t.ms(now.Add(Tombstone))}, func(rows row) error {
 		var k Key
 		var id []byte
 		if err := rows.Scan(&k.Device, &id); err != nil {

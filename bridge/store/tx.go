@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 )
 
 // A tx is the transaction of a batch of writes. It is used by one goroutine.
@@ -27,16 +26,13 @@ func (t *tx) change(batch []*write) error {
 
 // exec returns how many rows were changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	r, err := t.in.exec(t.ctx, query, args)
-	if err != nil {
-		return 0, t.fault(err)
-	}
-	return r.RowsAffected()
+	n, err := t.in.exec(t.ctx, query, args)
+	return n, t.fault(err)
 }
 
 // get scans the only row, or reports that there is none.
 func (t *tx) get(query string, args []any, into ...any) (found bool, err error) {
-	err = t.each(query, args, func(rows *sql.Rows) error {
+	err = t.each(query, args, func(rows row) error {
 		found = true
 		return rows.Scan(into...)
 	})
@@ -44,6 +40,11 @@ func (t *tx) get(query string, args []any, into ...any) (found bool, err error) 
 }
 
 // each calls scan for every row.
-func (t *tx) each(query string, args []any, scan func(*sql.Rows) error) error {
-	return t.fault(each(t.ctx, t.in, query, args, scan))
+func (t *tx) each(query string, args []any, scan func(row) error) error {
+	return t.fault(t.in.query(t.ctx, query, args, scan))
+}
+
+// later does what each does, but perhaps not at once: see [transaction].
+func (t *tx) later(query string, args []any, scan func(row) error) error {
+	return t.fault(t.in.later(t.ctx, query, args, scan))
 }

@@ -201,7 +201,7 @@ func (s *Store) transact(ctx context.Context, change func(*tx) error) error {
 	}
 	t := &tx{engine: s.engine, ctx: ctx, in: in}
 	if err := change(t); err != nil {
-		return errors.Join(err, s.fault(in.Rollback()))
+		return errors.Join(err, s.fault(in.rollback(ctx)))
 	}
-	return s.fault(in.Commit())
+	return s.fault(in.commit(ctx))
 }

@@ -81,13 +81,13 @@ type wireConn struct {
 	w *Wire
 }
 
-// Write passes a commit on and, if its answer is to be lost, ends the connection
-// when the server has answered.
-func (c wireConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if err == nil && bytes.Contains(b, []byte("commit\x00")) && c.w.loses() {
-		_, _ = c.Conn.Read(make([]byte, 100))
+// Read ends the connection instead, if it would say that a transaction was
+// committed and that answer is to be lost.
+func (c wireConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil && bytes.Contains(b[:n], []byte("COMMIT\x00")) && c.w.loses() {
 		c.Conn.Close()
+		return 0, net.ErrClosed
 	}
 	return n, err
 }
