@@ -49,7 +49,7 @@ func (s *Store) Reject(ctx context.Context, e Ending) (stored bool, err error) {
 // the quotas that get back what the request took: it has rung nobody.
 func (s *Store) Refuse(ctx context.Context, e Ending, back ...Quota) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		if ended, err = t.end(e, "state IN ('ringing', 'waiting')"); err != nil || !ended {
+		if ended, err = t.end(e, "IN ('ringing', 'waiting')"); err != nil || !ended {
 			return err
 		}
 		return t.giveBack(back)
@@ -60,7 +60,7 @@ func (s *Store) Refuse(ctx context.Context, e Ending, back ...Quota) (ended bool
 // Interrupt ends a request that still rings.
 func (s *Store) Interrupt(ctx context.Context, e Ending) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		ended, err = t.end(e, "state = 'ringing'")
+		ended, err = t.end(e, "= 'ringing'")
 		return err
 	})
 	return ended, err
@@ -70,7 +70,7 @@ func (s *Store) Interrupt(ctx context.Context, e Ending) (ended bool, err error)
 // has not arrived yet, so that it begins nothing when it does.
 func (s *Store) Withdraw(ctx context.Context, e Ending) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		ended, err = t.end(e, "state IN ('ringing', 'waiting')")
+		ended, err = t.end(e, "IN ('ringing', 'waiting')")
 		if err == nil && !ended {
 			ended, err = t.insert(e)
 		}
@@ -88,7 +88,7 @@ func (s *Store) Denials(ctx context.Context, d schemas.DeviceID, p Person) (n in
 // Deny ends a request because the person said no, and counts that.
 func (s *Store) Deny(ctx context.Context, e Ending, p Person, c policy.CoolDown) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		if ended, err = t.end(e, "state IN ('ringing', 'waiting')"); err != nil || !ended {
+		if ended, err = t.end(e, "IN ('ringing', 'waiting')"); err != nil || !ended {
 			return err
 		}
 		var n int
@@ -104,13 +104,37 @@ func (s *Store) Deny(ctx context.Context, e Ending, p Person, c policy.CoolDown)
 	return ended, err
 }
 
-// end makes the answer of a request durable if its state fits.
-func (t *tx) end(e Ending, state string) (bool, error) {
-	n, err := t.exec(`UPDATE requests SET state = 'answered', answer = $1, outcome = $2, due_at = $3, deadline = $4,
-			interval_ms = $5, details = NULL, person = NULL, asking = 0
-		WHERE device = $6 AND id = $7 AND `+state,
-		append([]any{e.Message, e.Outcome, t.ms(e.Now.Add(firstDelay)), t.ms(e.Until), firstDelay.Milliseconds()}, e.where()...)...)
-	return n == 1, err
+// ending makes an answer of requests whose state fits, which is to say state and
+// then fits is true.
+func ending(fits string) *bulk {
+	return &bulk{
+		columns: []column{{"device", "TEXT"}, {"id", bytes}, {"answer", bytes}, {"outcome", "TEXT"}, {"due", "BIGINT"}, {"until", "BIGINT"}, {"again_ms", "BIGINT"}},
+		change: `state = 'answered', answer = v.answer, outcome = v.outcome, due_at = v.due, deadline = v.until,
+			interval_ms = v.again_ms, details = NULL, person = NULL, asking = 0`,
+		where: "state || '' " + fits, // see rang
+	}
+}
+
+// endAll makes the answers of different requests durable, and returns the keys of
+// those whose state fitted.
+func (t *tx) endAll(endings []Ending, fits string) (ended map[Key]bool, err error) {
+	rows := make([][]any, len(endings))
+	for i, e := range endings {
+		rows[i] = []any{e.Device, e.ID[:], e.Message, e.Outcome, t.ms(e.Now.Add(firstDelay)), t.ms(e.Until), firstDelay.Milliseconds()}
+	}
+	ended = make(map[Key]bool)
+	statement, args := ending(fits).statement(t.dialect, rows)
+	return ended, t.each(statement, args, func(from row) error {
+		k, err := scanKey(from)
+		ended[k] = true
+		return err
+	})
+}
+
+// end does so for one, and reports whether its state fitted.
+func (t *tx) end(e Ending, fits string) (bool, error) {
+	ended, err := t.endAll([]Ending{e}, fits)
+	return ended[e.Key], err
 }
 
 func (t *tx) insert(e Ending) (bool, error) {
@@ -135,26 +159,4 @@ func (s *Store) ClaimAnswers(ctx context.Context, now time.Time, n int) ([]Reque
 		`interval_ms = CASE WHEN interval_ms * 2 < $3 THEN interval_ms * 2 ELSE $3 END,
 		due_at = $1 + (CASE WHEN interval_ms * 2 < $3 THEN interval_ms * 2 ELSE $3 END) * $4 / 100`,
 		s.ms(now), n, maxDelay.Milliseconds(), percent)
-}
-
-// Receipt records that the device has the answer, which is then forgotten. With
-// a grant, the person's earlier handles on that device become void. It reports
-// when the grant was recorded, zero if the answer was none, and whether there
-// was an answer.
-func (s *Store) Receipt(ctx context.Context, k Key, now time.Time) (granted time.Time, known bool, err error) {
-	err = s.do(ctx, func(t *tx) (err error) {
-		granted, known, err = t.receipt(k, now)
-		return err
-	})
-	return granted, known, err
-}
-
-func (t *tx) receipt(k Key, now time.Time) (granted time.Time, known bool, err error) {
-	n, err := t.exec(`UPDATE requests SET state = 'done', answer = NULL, due_at = $1
-		WHERE device = $2 AND id = $3 AND state = 'answered'`, t.ms(now.Add(Tombstone)), k.Device, k.ID[:])
-	if err != nil || n != 1 {
-		return time.Time{}, false, err
-	}
-	granted, err = t.voidHandles(k)
-	return granted, true, err
 }

@@ -49,81 +49,79 @@ type Begun struct {
 
 // Begin stores a sign-in as Ringing and takes from its quotas, or changes
 // nothing and says why.
-func (s *Store) Begin(ctx context.Context, st Start) (b Begun, err error) {
+func (s *Store) Begin(ctx context.Context, st Start) (Begun, error) {
 	details, err := s.sealDetails(st.Key, st.Details)
 	if err != nil {
 		return Begun{}, err
 	}
-	err = s.do(ctx, func(t *tx) (err error) {
-		b, err = t.begin(st, details)
+	b := &beginning{Start: st, details: details}
+	if err := s.submit(ctx, &write{of: &beginnings, item: b}); err != nil {
+		return Begun{}, err
+	}
+	return b.Begun, nil
+}
+
+// A beginning is a sign-in that begins together with others.
+type beginning struct {
+	Start
+	details []byte // sealed
+	found   found
+	Begun
+}
+
+var beginnings = kind[beginning]{(*tx).beginAll}
+
+func (t *tx) beginAll(all []*beginning) error {
+	var quotas []Quota
+	var providers []string
+	for _, b := range all {
+		quotas, providers = append(quotas, b.Quotas...), append(providers, b.Provider)
+	}
+	if err := t.inTurn(providers); err != nil {
 		return err
-	})
-	return b, err
-}
-
-func (t *tx) begin(st Start, details []byte) (Begun, error) {
-	b, provider, err := t.admissible(st)
-	if err != nil || b.Verdict != 0 {
-		return b, err
 	}
-	if b, err := t.spend(st.Quotas, st.Now); err != nil || b.Verdict != 0 {
-		return b, err
-	}
-	if b, err := t.pass(st.Provider, st.Due, provider); err != nil {
-		return Begun{}, err
-	} else if b.Verdict != 0 {
-		return b, t.giveBack(st.Quotas)
-	}
-	n, err := t.exec(`INSERT INTO requests (device, id, state, person, due_at, deadline, details)
-		VALUES ($1, $2, 'ringing', $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-		st.Device, st.ID[:], st.Person[:], t.ms(st.Due), t.ms(st.Deadline), details)
+	l, err := t.open(quotas)
 	if err != nil {
-		return Begun{}, err
+		return err
 	}
-	if n == 1 {
-		return Begun{Verdict: Started, Failed: provider.failures > 0}, nil
+	d, err := t.doorman(all, l)
+	if err != nil {
+		return err
 	}
-	// Another bridge was faster, with this request or this person.
-	if err := t.giveBack(st.Quotas); err != nil {
-		return Begun{}, err
+	var started []*beginning
+	for _, b := range all {
+		if b.Begun, err = d.admit(b); err != nil {
+			return err
+		}
+		if b.Verdict == Started {
+			started = append(started, b)
+		}
 	}
-	b, _, err = t.admissible(st)
-	if err == nil && b.Verdict == 0 {
-		b = Begun{Verdict: PersonBusy, Wait: time.Second} // and it is over already
+	if err := l.save(); err != nil || len(started) == 0 {
+		return err
 	}
-	return b, err
+	if err := t.insertRinging(started); err != nil {
+		return err
+	}
+	return l.complete()
 }
 
-// admissible returns the zero Begun if nothing but quotas and the provider's
-// circuit can be in the way.
-func (t *tx) admissible(st Start) (Begun, circuit, error) {
-	var known, all, ringing int
-	var deadline, until int64
-	var c circuit
-	_, err := t.get(`SELECT
-			(SELECT count(*) FROM requests WHERE device = $1 AND id = $2),
-			(SELECT count(*) FROM requests WHERE device = $1),
-			(SELECT count(*) FROM requests WHERE state = 'ringing'),
-			COALESCE((SELECT deadline FROM requests WHERE person = $3 AND state IN ('ringing', 'waiting')), 0),
-			COALESCE((SELECT until FROM denials WHERE device = $1 AND person = $3), 0),
-			COALESCE((SELECT failures FROM circuits WHERE provider = $4), 0),
-			COALESCE((SELECT shut_until FROM circuits WHERE provider = $4), 0)`,
-		[]any{st.Device, st.ID[:], st.Person[:], st.Provider}, &known, &all, &ringing, &deadline, &until, &c.failures, &c.until)
-	switch {
-	case err != nil:
-		return Begun{}, c, err
-	case known > 0:
-		return Begun{Verdict: Known}, c, nil
-	case all >= MaxPerDevice:
-		return Begun{Verdict: TooMany, Wait: 10 * time.Second}, c, nil
-	case deadline > 0:
-		return Begun{Verdict: PersonBusy, Wait: max(t.at(deadline).Sub(st.Now), time.Second)}, c, nil
-	case until > t.ms(st.Now):
-		return Begun{Verdict: CoolingDown, Wait: t.at(until).Sub(st.Now)}, c, nil
-	case st.Ringing > 0 && ringing >= st.Ringing:
-		return Begun{Verdict: ProviderBusy, Wait: time.Second}, c, nil
-	case c.until > t.ms(st.Now):
-		return Begun{Verdict: ProviderDown, Wait: t.at(c.until).Sub(st.Now)}, c, nil
+// insertRinging stores sign-ins, all of them: where another bridge was faster, with
+// one of the requests or persons, it returns errContended.
+func (t *tx) insertRinging(started []*beginning) error {
+	rows := make([][]any, len(started))
+	for i, b := range started {
+		rows[i] = []any{b.Device, b.ID[:], b.Person[:], t.ms(b.Due), t.ms(b.Deadline), b.details}
 	}
-	return Begun{}, c, nil
+	given, args := t.given([]column{{"d", "TEXT"}, {"i", bytes}, {"p", bytes}, {"due", "BIGINT"}, {"until", "BIGINT"}, {"sealed", bytes}}, rows)
+	stored := 0
+	err := t.each(given+`INSERT INTO requests (device, id, state, person, due_at, deadline, details)
+		SELECT DISTINCT d, i, 'ringing', p, due, until, sealed FROM v WHERE TRUE ON CONFLICT DO NOTHING RETURNING device`, args, func(row) error {
+		stored++
+		return nil
+	})
+	if err == nil && stored != len(started) {
+		err = errContended
+	}
+	return err
 }

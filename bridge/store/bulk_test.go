@@ -21,7 +21,7 @@ func TestPlans(t *testing.T) {
 		s := newStore(t, db)
 		for rows := 1; rows <= 128; rows *= 2 {
 			plans, err := s.Plans(ctx, rows)
-			if err != nil || len(plans) != 2 {
+			if err != nil || len(plans) != 3 {
 				t.Fatalf("%d plans, %v", len(plans), err)
 			}
 			for name, plan := range plans {

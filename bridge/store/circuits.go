@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -43,15 +44,26 @@ func (s *Store) Answered(ctx context.Context, provider string) error {
 	})
 }
 
-// pass returns the zero Begun if a request may go through a circuit. If that was
-// shut and its time has come, only one may, until it is due at the latest.
-func (t *tx) pass(provider string, due time.Time, c circuit) (Begun, error) {
+// pass reports whether a request may go through a circuit. If that was shut and
+// its time has come, only one may, until it is due at the latest.
+func (t *tx) pass(provider string, due time.Time, c circuit) (bool, error) {
 	if c.until == 0 {
-		return Begun{}, nil
+		return true, nil
 	}
 	n, err := t.exec("UPDATE circuits SET shut_until = $1 WHERE provider = $2 AND shut_until = $3", t.ms(due), provider, c.until)
-	if err != nil || n == 1 {
-		return Begun{}, err
+	return n == 1, err
+}
+
+// inTurn has transactions in which something begins at these providers follow each
+// other. Otherwise two would count the same that ring, and neither the other's.
+func (t *tx) inTurn(providers []string) error {
+	if t.turn == "" {
+		return nil
 	}
-	return Begun{Verdict: ProviderDown, Wait: time.Second}, nil // another is trying it
+	for _, p := range slices.Compact(slices.Sorted(slices.Values(providers))) {
+		if err := t.later(t.turn, []any{p}, nothing); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -43,6 +43,8 @@ type dialect struct {
 	lock       string // statement that waits until nobody else migrates; "" if nobody else can
 	blob       string // type of bytes
 	inOrder    string // a parameter that comes after the last one; "": it has to say its number
+	turn       string // waits until no other transaction that has said the same name goes on; "": none does
+	forUpdate  string // ends a SELECT of rows that nobody else must change before the transaction ends
 	skipLocked string // ends a SELECT of rows to be changed: passes over those that somebody else is changing
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"sync"
 )
 
 // Plans returns how the engine goes about changing so many requests with one
@@ -13,15 +14,16 @@ func (s *Store) Plans(ctx context.Context, rows int) (map[string]string, error) 
 		explain = "EXPLAIN QUERY PLAN "
 	}
 	plans := make(map[string]string)
-	for name, b := range map[string]*bulk{"polled": &polled, "rang": &rang} {
-		var args []any
-		for range rows {
+	for name, b := range map[string]*bulk{"polled": &polled, "rang": &rang, "ended": ending("= 'waiting'")} {
+		values := make([][]any, rows)
+		for i := range values {
 			for _, c := range b.columns {
-				args = append(args, map[string]any{"TEXT": "car-1", "BIGINT": 1, bytes: []byte{1}}[c.kind])
+				values[i] = append(values[i], map[string]any{"TEXT": "car-1", "BIGINT": 1, bytes: []byte{1}}[c.kind])
 			}
 		}
+		statement, args := b.statement(s.dialect, values)
 		var plan strings.Builder
-		err := s.each(ctx, explain+b.statement(rows, s.dialect), args, func(rows row) error {
+		err := s.each(ctx, explain+statement, args, func(rows row) error {
 			var line string // in the last column
 			cells := []any{&line}
 			if s.alone {
@@ -37,4 +39,29 @@ func (s *Store) Plans(ctx context.Context, rows int) (map[string]string, error) 
 		plans[name] = plan.String()
 	}
 	return plans, nil
+}
+
+// Together has n writes made in one transaction, each of which do asks for. The
+// store is one that nobody runs.
+func (s *Store) Together(n int, do func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { do(i) })
+	}
+	batch := make([]*write, n)
+	for i := range batch {
+		batch[i] = <-s.writes
+	}
+	s.commit(batch)
+	all.Wait()
+}
+
+// Swallow commits a transaction in which a statement was wrong, of which nobody has
+// heard.
+func (s *Store) Swallow(ctx context.Context) error {
+	return s.transact(ctx, func(t *tx) error {
+		_, _ = t.exec("INSERT INTO quotas (name, full_at) VALUES ('lost', 1)")
+		_, _ = t.exec("SELECT nonsense")
+		return nil
+	})
 }

@@ -123,6 +123,13 @@ func TestLostCommit(t *testing.T) {
 	}
 }
 
+// A server that makes a rollback of a commit has not committed.
+func TestRolledBack(t *testing.T) {
+	if err := newStore(t, postgres(t)).Swallow(ctx); err == nil || !strings.Contains(err.Error(), "rolled back") {
+		t.Errorf("committed: %v", err)
+	}
+}
+
 // Rows whose claim was made, but not heard of, are due again when it runs out.
 func TestLostClaim(t *testing.T) {
 	db, wire := wired(t)

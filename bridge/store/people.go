@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/fxamacker/cbor/v2"
@@ -101,76 +100,4 @@ func foldHint(hint string) string {
 		}
 		return unicode.ToLower(unicode.ToUpper(r)) // upper first: ſ, ς and the Kelvin sign have it in common with s, σ, k
 	}, hint)
-}
-
-// A Grant is what is kept of one.
-type Grant struct {
-	Person  Person // who was rung
-	Pairing Pairing
-	Handle  schemas.Handle // by which the device may call the person from now on
-	// Renewal is what renews the session, until RenewUntil; nil if nothing does.
-	Renewal    *Renewal
-	RenewUntil time.Time
-	Expires    time.Time // when the session is forgotten
-}
-
-// Grant ends a request that waits, with a pairing, a handle and a session. It
-// reports whether it did; if not, somebody else has ended it and nothing is
-// stored.
-func (s *Store) Grant(ctx context.Context, e Ending, g Grant) (ended bool, err error) {
-	secret, err := s.sealPairing(g.Pairing)
-	if err != nil {
-		return false, err
-	}
-	renewal, err := s.sealRenewal(e.Key, g.Renewal)
-	if err != nil {
-		return false, err
-	}
-	hint := s.hintKey(g.Pairing.Issuer, g.Pairing.Hint)
-	err = s.do(ctx, func(t *tx) (err error) {
-		if ended, err = t.end(e, "state = 'waiting'"); err != nil || !ended {
-			return err
-		}
-		if err := t.pair(e, g, hint, secret); err != nil {
-			return err
-		}
-		if _, err := t.exec("DELETE FROM denials WHERE device = $1 AND person = $2", e.Device, g.Person[:]); err != nil {
-			return err
-		}
-		return t.beginSession(e, g, renewal)
-	})
-	return ended, err
-}
-
-func (t *tx) pair(e Ending, g Grant, hint Person, secret []byte) error {
-	p := g.Pairing
-	_, err := t.exec(`INSERT INTO pairings (device, issuer, subject, hint_key, secret, used_at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (device, issuer, subject) DO UPDATE SET hint_key = excluded.hint_key, secret = excluded.secret, used_at = excluded.used_at`,
-		p.Device, p.Issuer, p.Subject, hint[:], secret, t.ms(e.Now))
-	if err != nil {
-		return err
-	}
-	return t.mint(e, p, g.Handle)
-}
-
-// mint gives a person a further handle.
-func (t *tx) mint(e Ending, p Pairing, h schemas.Handle) error {
-	_, err := t.exec("INSERT INTO handles (device, handle, issuer, subject, request, minted_at) VALUES ($1, $2, $3, $4, $5, $6)",
-		p.Device, h[:], p.Issuer, p.Subject, e.ID[:], t.ms(e.Now))
-	return err
-}
-
-// voidHandles forgets the handles that are older than the one a request made. It
-// returns when that was; zero if it made none.
-func (t *tx) voidHandles(k Key) (time.Time, error) {
-	var issuer, subject string
-	var minted int64
-	ok, err := t.get("SELECT issuer, subject, minted_at FROM handles WHERE device = $1 AND request = $2",
-		[]any{k.Device, k.ID[:]}, &issuer, &subject, &minted)
-	if err != nil || !ok {
-		return time.Time{}, err
-	}
-	_, err = t.exec("DELETE FROM handles WHERE device = $1 AND issuer = $2 AND subject = $3 AND minted_at < $4",
-		k.Device, issuer, subject, minted)
-	return t.at(minted), err
 }

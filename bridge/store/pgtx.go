@@ -118,7 +118,10 @@ func (t *pgTx) send(ctx context.Context) error {
 	answers := t.conn.SendBatch(ctx, batch)
 	err := t.take(answers, begins)
 	t.queue = t.queue[:0]
-	return errors.Join(err, answers.Close())
+	if ended := answers.Close(); err == nil {
+		err = ended
+	}
+	return err
 }
 
 func (t *pgTx) take(answers pgx.BatchResults, begins bool) error {

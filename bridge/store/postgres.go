@@ -58,6 +58,8 @@ var postgresDialect = dialect{
 	migrations: "migrations/postgres",
 	tables:     "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
 	blob:       "BYTEA",
+	turn:       "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+	forUpdate:  " FOR UPDATE",
 	skipLocked: " FOR UPDATE SKIP LOCKED",
 	lock:       "SELECT pg_advisory_lock(4837123057)", // any number, but always this one
 }

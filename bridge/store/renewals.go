@@ -31,12 +31,16 @@ func (s *Store) BeginRenewal(ctx context.Context, st RenewalStart) (b Begun, err
 }
 
 func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
+	l, err := t.open(st.Quotas)
+	if err != nil {
+		return Begun{}, err
+	}
 	b, provider, err := t.placeFor(st)
 	if err != nil || b.Verdict != 0 {
 		return b, err
 	}
-	if b, err := t.spend(st.Quotas, st.Now); err != nil || b.Verdict != 0 {
-		return b, err
+	if b := l.take(st.Quotas, st.Now); b.Verdict != 0 {
+		return b, l.save()
 	}
 	n, err := t.exec("UPDATE sessions SET renewing = $1 WHERE device = $2 AND id = $3 AND renewing IS NULL AND renewal = $4",
 		st.ID[:], st.Device, st.Session.ID[:], st.Session.sealed)
@@ -44,12 +48,15 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 		return Begun{}, err
 	}
 	if n == 0 {
-		return Begun{Verdict: SessionBusy}, t.giveBack(st.Quotas)
+		return Begun{Verdict: SessionBusy}, nil
 	}
-	if b, err := t.pass(st.Provider, st.Due, provider); err != nil {
+	if passed, err := t.pass(st.Provider, st.Due, provider); err != nil {
 		return Begun{}, err
-	} else if b.Verdict != 0 {
-		return b, t.letGo(st)
+	} else if !passed {
+		return Begun{Verdict: ProviderDown, Wait: time.Second}, t.letGo(st)
+	}
+	if err := l.save(); err != nil {
+		return Begun{}, err
 	}
 	n, err = t.exec(`INSERT INTO requests (device, id, state, due_at, deadline) VALUES ($1, $2, 'renewing', $3, $4) ON CONFLICT DO NOTHING`,
 		st.Device, st.ID[:], t.ms(st.Due), t.ms(st.Deadline))
@@ -57,19 +64,20 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 		return Begun{}, err
 	}
 	if n == 0 { // another bridge was faster
-		return Begun{Verdict: Known}, t.letGo(st)
+		return Begun{}, errContended
+	}
+	if err := l.complete(); err != nil {
+		return Begun{}, err
 	}
 	// Whoever renews a session has its grant, whether the receipt arrived or not.
-	_, _, err = t.receipt(Key{st.Device, st.Session.ID}, st.Now)
+	err = t.receiveAll([]*receipt{{Key: Key{st.Device, st.Session.ID}, now: st.Now}})
 	return Begun{Verdict: Started, Failed: provider.failures > 0}, err
 }
 
-// letGo undoes what a renewal has taken that does not begin.
+// letGo gives the session back for a renewal that does not begin.
 func (t *tx) letGo(st RenewalStart) error {
-	if _, err := t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", st.Device, st.ID[:]); err != nil {
-		return err
-	}
-	return t.giveBack(st.Quotas)
+	_, err := t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", st.Device, st.ID[:])
+	return err
 }
 
 // placeFor returns the zero Begun if there is room for a request of that name,
@@ -135,7 +143,7 @@ func (t *tx) renewed(e Ending, r Renewed, sealed []byte, done *bool) error {
 			return err
 		}
 	}
-	if _, err := t.end(e, "state = 'renewing'"); err != nil {
+	if _, err := t.end(e, "= 'renewing'"); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE sessions SET renewal = $1, renewing = NULL, expires_at = CASE WHEN expires_at < $2 THEN $2 ELSE expires_at END
@@ -144,14 +152,15 @@ func (t *tx) renewed(e Ending, r Renewed, sealed []byte, done *bool) error {
 		return err
 	}
 	*done = true
-	return t.mint(e, Pairing{Device: e.Device, Issuer: r.Session.Issuer, Subject: r.Session.Subject}, r.Handle)
+	p := Pairing{Device: e.Device, Issuer: r.Session.Issuer, Subject: r.Session.Subject}
+	return t.mint([][]any{t.handle(e, p, r.Handle)})
 }
 
 // RenewalPutOff ends a renewal that has spent nothing: the session stays as it
 // is. It reports whether it did.
 func (s *Store) RenewalPutOff(ctx context.Context, e Ending) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		if ended, err = t.end(e, "state = 'renewing'"); err != nil || !ended {
+		if ended, err = t.end(e, "= 'renewing'"); err != nil || !ended {
 			return err
 		}
 		_, err = t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", e.Device, e.ID[:])
@@ -164,7 +173,7 @@ func (s *Store) RenewalPutOff(ctx context.Context, e Ending) (ended bool, err er
 // whether it can be renewed once more. It reports whether it did.
 func (s *Store) RenewalFailed(ctx context.Context, e Ending) (ended bool, err error) {
 	err = s.do(ctx, func(t *tx) (err error) {
-		if ended, err = t.end(e, "state = 'renewing'"); err != nil || !ended {
+		if ended, err = t.end(e, "= 'renewing'"); err != nil || !ended {
 			return err
 		}
 		_, err = t.endSessions(e.Now, "DELETE FROM sessions WHERE device = $1 AND renewing = $2", e.Device, e.ID[:])

@@ -147,7 +147,7 @@ func (s *Store) claim(ctx context.Context, state State, due, change string, args
 		UPDATE requests SET ` + change + ` FROM due WHERE device = d AND id = i RETURNING ` + requestColumns
 	err = s.do(ctx, func(t *tx) error {
 		claimed = claimed[:0]
-		return t.each(query, args, func(rows row) error {
+		return t.later(query, args, func(rows row) error {
 			r, err := s.scanRequest(rows)
 			claimed = append(claimed, r)
 			return err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -65,17 +66,24 @@ func (s *Store) openRenewal(session Key, sealed []byte) (*Renewal, error) {
 	return r, nil
 }
 
-func (t *tx) beginSession(e Ending, g Grant, renewal []byte) error {
-	p := g.Pairing
-	_, err := t.exec(`INSERT INTO sessions (device, id, issuer, subject, renewal, created_at, renew_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (device, id) DO NOTHING`,
-		e.Device, e.ID[:], p.Issuer, p.Subject, renewal, t.ms(e.Now), t.ms(g.RenewUntil), t.ms(g.Expires))
+// beginSessions stores sessions, and ends those that are too many for one person on
+// one device.
+func (t *tx) beginSessions(granted []*granting) error {
+	rows := make([][]any, len(granted))
+	for i, g := range granted {
+		p := g.Pairing
+		rows[i] = []any{g.Device, g.ID[:], p.Issuer, p.Subject, g.renewal, t.ms(g.Now), t.ms(g.RenewUntil), t.ms(g.Expires)}
+	}
+	columns := []column{{"d", "TEXT"}, {"n", bytes}, {"i", "TEXT"}, {"s", "TEXT"}, {"sealed", bytes}, {"created", "BIGINT"}, {"until", "BIGINT"}, {"over", "BIGINT"}}
+	given, args := t.given(columns, rows)
+	err := t.later(given+`INSERT INTO sessions (device, id, issuer, subject, renewal, created_at, renew_until, expires_at)
+		SELECT DISTINCT d, n, i, s, sealed, created, until, over FROM v WHERE TRUE ON CONFLICT (device, id) DO NOTHING`, args, nothing)
 	if err != nil {
 		return err
 	}
-	_, err = t.endSessions(e.Now, `DELETE FROM sessions WHERE device = $1 AND id IN (
-			SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 ORDER BY created_at DESC LIMIT 1000 OFFSET $4)`,
-		e.Device, p.Issuer, p.Subject, maxSessions)
+	_, err = t.endSessions(granted[0].Now, given+`DELETE FROM sessions WHERE (device, id) IN (SELECT device, id FROM (
+			SELECT device, id, row_number() OVER (PARTITION BY device, issuer, subject ORDER BY created_at DESC) AS place
+			FROM sessions WHERE (device, issuer, subject) IN (SELECT d, i, s FROM v)) AS ranked WHERE place > `+strconv.Itoa(maxSessions)+`)`, args...)
 	return err
 }
 

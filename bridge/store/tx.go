@@ -21,7 +21,7 @@ func (t *tx) change(batch []*write) error {
 			return err
 		}
 	}
-	return t.bulks(batch)
+	return t.sets(batch)
 }
 
 // exec returns how many rows were changed.

@@ -38,12 +38,14 @@ func (s *Store) Rang(ctx context.Context, k Key, d Details, poll ciba.Poll, now 
 // nothing.
 func (s *Store) Pinged(ctx context.Context, k Key, now time.Time) (first bool, err error) {
 	err = s.do(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE requests SET pinged = 1,
+		first = false
+		return t.later(`UPDATE requests SET pinged = 1,
 				due_at = CASE WHEN state = 'waiting' AND asking = 0 AND fallback_ms > 0 AND due_at > $1 THEN $1 ELSE due_at END
-			WHERE device = $2 AND id = $3 AND state IN ('ringing', 'waiting') AND pinged = 0`,
-			s.ms(now), k.Device, k.ID[:])
-		first = n == 1
-		return err
+			WHERE device = $2 AND id = $3 AND state IN ('ringing', 'waiting') AND pinged = 0 RETURNING device`,
+			[]any{s.ms(now), k.Device, k.ID[:]}, func(row) error {
+				first = true
+				return nil
+			})
 	})
 	return first, err
 }

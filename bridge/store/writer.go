@@ -20,26 +20,18 @@ const (
 // A write is one change, all of it or nothing. It may run twice (see commit),
 // so it must set its results anew each time.
 type write struct {
-	change func(*tx) error // nil: it is a row of bulk
+	change func(*tx) error // nil: it is one of a set
 	done   chan error      // buffered; gets exactly one value if the writer took the write
 
-	bulk   *bulk
-	key    Key
-	values []any
-	made   bool // whether the row has changed the request
+	of    set
+	item  any // as of wants it
+	about any // whom or what it changes: of makes one change of each at a time; nil: that does not matter
 }
 
 // do has a change committed and returns the error of change or commit. The
 // change is not attempted if ctx ends before the writer has taken it in.
 func (s *Store) do(ctx context.Context, change func(*tx) error) error {
 	return s.submit(ctx, &write{change: change})
-}
-
-// doRow has a change of a bulk committed, and reports whether it was made.
-func (s *Store) doRow(ctx context.Context, b *bulk, k Key, values ...any) (bool, error) {
-	w := &write{bulk: b, key: k, values: values}
-	err := s.submit(ctx, w)
-	return w.made && err == nil, err
 }
 
 func (s *Store) submit(ctx context.Context, w *write) error {
