@@ -92,6 +92,16 @@ func (s *Store) PutBridge(ctx context.Context, leaf *x509.Certificate, now time.
 	})
 }
 
+// Living returns how many bridges were seen since, which the one that asks is
+// itself: 1 at least. On SQLite it is the only one, whoever was there before.
+func (s *Store) Living(ctx context.Context, since time.Time) (n int, err error) {
+	if s.alone {
+		return 1, nil
+	}
+	_, err = s.get(ctx, "SELECT count(*) FROM bridges WHERE seen_at >= $1", []any{s.ms(since)}, &n)
+	return max(n, 1), err
+}
+
 // Bridges returns the certificates (DER) under which bridges have worked on the
 // state, as far as they are valid and were seen since, at most n, in a fixed
 // order.

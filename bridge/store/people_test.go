@@ -215,6 +215,40 @@ func TestRenewing(t *testing.T) {
 	})
 }
 
+// Bridges count that were seen since, on PostgreSQL. An SQLite file has one.
+func TestLiving(t *testing.T) {
+	each(t, func(t *testing.T, db store.Database) {
+		s := newStore(t, db)
+		seen := time.Now()
+		living := func(since time.Time, want int) {
+			t.Helper()
+			if _, one := db.(store.SQLite); one {
+				want = 1
+			}
+			if n, err := s.Living(ctx, since); n != want || err != nil {
+				t.Errorf("%d live, %v; want %d", n, err, want)
+			}
+		}
+		living(seen, 1) // the one that asks, if nobody else
+		ca := mtlstest.New(t)
+		put := func(leaf *x509.Certificate, at time.Time) {
+			t.Helper()
+			if err := s.PutBridge(ctx, leaf, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first, second := ca.Bridge("b1").Leaf, ca.Bridge("b2").Leaf
+		put(first, seen)
+		put(second, seen.Add(-10*time.Second))
+		put(ca.Bridge("b3").Leaf, seen.Add(-time.Hour))
+		living(seen.Add(-10*time.Second), 2)
+		living(seen.Add(-10*time.Second+time.Millisecond), 1)
+		put(second, seen)
+		living(seen, 2)
+		living(seen.Add(time.Second), 1)
+	})
+}
+
 func TestBridges(t *testing.T) {
 	each(t, func(t *testing.T, db store.Database) {
 		s := newStore(t, db)

@@ -16,6 +16,7 @@ type RenewalStart struct {
 	Deadline time.Time // when the device must have been
 	Quotas   []Quota
 	Provider string // that is to renew
+	Renewing int    // how many may be renewed at the same time, at all bridges together; 0 for any number
 }
 
 // BeginRenewal stores a request as Renewing, makes it the only one that spends
@@ -81,16 +82,17 @@ func (t *tx) letGo(st RenewalStart) error {
 }
 
 // placeFor returns the zero Begun if there is room for a request of that name,
-// and its provider answers, as far as is known.
+// on the device and at the provider, and the provider answers, as far as is known.
 func (t *tx) placeFor(st RenewalStart) (Begun, circuit, error) {
-	var known, all int
+	var known, all, renewing int
 	var c circuit
 	_, err := t.get(`SELECT
 			(SELECT count(*) FROM requests WHERE device = $1 AND id = $2),
 			(SELECT count(*) FROM requests WHERE device = $1),
+			(SELECT count(*) FROM requests WHERE state = 'renewing'),
 			COALESCE((SELECT failures FROM circuits WHERE provider = $3), 0),
 			COALESCE((SELECT shut_until FROM circuits WHERE provider = $3), 0)`,
-		[]any{st.Device, st.ID[:], st.Provider}, &known, &all, &c.failures, &c.until)
+		[]any{st.Device, st.ID[:], st.Provider}, &known, &all, &renewing, &c.failures, &c.until)
 	switch {
 	case err != nil:
 		return Begun{}, c, err
@@ -98,6 +100,8 @@ func (t *tx) placeFor(st RenewalStart) (Begun, circuit, error) {
 		return Begun{Verdict: Known}, c, nil
 	case all >= MaxPerDevice:
 		return Begun{Verdict: TooMany, Wait: 10 * time.Second}, c, nil
+	case st.Renewing > 0 && renewing >= st.Renewing:
+		return Begun{Verdict: ProviderBusy, Wait: time.Second}, c, nil
 	case c.until > t.ms(st.Now):
 		return Begun{Verdict: ProviderDown, Wait: t.at(c.until).Sub(st.Now)}, c, nil
 	}

@@ -127,6 +127,33 @@ func TestRenewalQuota(t *testing.T) {
 	})
 }
 
+// Only so many sessions are renewed at the same time, whoever renews them, and
+// what is refused costs nothing.
+func TestRenewalLimit(t *testing.T) {
+	each(t, func(t *testing.T, db store.Database) {
+		s := newStore(t, db)
+		var all []store.RenewalStart
+		for i := range 4 {
+			k, _ := grant(t, s, fmt.Sprintf("car-%d", i), fmt.Sprint("person-", i), fmt.Sprint("refresh-", i), now)
+			st := renewal(read(t, s, k))
+			st.Renewing = 3
+			st.Quotas = []store.Quota{{Name: "renewals " + string(st.Device), Rate: policy.Rate{Burst: 1, Every: time.Hour}}}
+			all = append(all, st)
+		}
+		for _, st := range all[:3] {
+			beginRenewal(t, s, st, store.Started)
+		}
+		if b, err := s.BeginRenewal(ctx, all[3]); b.Verdict != store.ProviderBusy || b.Wait != time.Second || err != nil {
+			t.Errorf("one too many: %+v, %v", b, err)
+		}
+		beginRenewal(t, s, all[0], store.Known) // it is one of them
+		if ok, err := s.RenewalPutOff(ctx, ending(all[0].Key, "provider_unavailable")); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		beginRenewal(t, s, all[3], store.Started)
+	})
+}
+
 // How a renewal can end, and what is left of the session.
 func TestRenewalEndings(t *testing.T) {
 	renewed := func(was store.Session) func(*store.Store, store.Ending) (bool, error) {
