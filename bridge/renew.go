@@ -51,6 +51,7 @@ func (b *Bridge) renew(ctx context.Context, d schemas.DeviceID, from schemas.Key
 		b.beginRenewal(ctx, renewal{
 			RenewalStart: store.RenewalStart{
 				Key: k, Session: s, Provider: b.cfg.Issuer, Now: now, Due: now.Add(renewLease), Deadline: now.Add(renewTimeout),
+				Renewing: b.limits.Renewals,
 				Quotas: []store.Quota{
 					{Name: "renewals of device " + string(d), Rate: b.cfg.Policy.PerDevice},
 					{Name: "renewals at provider " + b.cfg.Issuer, Rate: b.cfg.Policy.Renewals},
@@ -119,6 +120,8 @@ func (b *Bridge) notRenewed(ctx context.Context, k store.Key, begun store.Begun,
 	case begun.Verdict == store.Known: // by another bridge, since we looked
 	case begun.Verdict == store.TooMany:
 		b.busy(k, shortage{of: metrics.DeviceLimit, error: fmt.Errorf("the device has %d requests", store.MaxPerDevice)})
+	case begun.Verdict == store.ProviderBusy:
+		b.busy(k, shortage{of: metrics.Renewals, wait: begun.Wait, error: errors.New("as many renewals are at the provider as may be, of all bridges together")})
 	case begun.Verdict == store.ProviderDown:
 		b.busy(k, shortage{of: metrics.Provider, wait: begun.Wait, error: errors.New("the provider does not answer")})
 	case begun.Verdict == store.SessionBusy:

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"crypto/x509"
+	"database/sql"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -64,6 +65,36 @@ func TestMaxRenewals(t *testing.T) {
 		a.await(first.ID, time.Minute)
 		if _, ok := b.ask(second).(*schemas.Granted); !ok {
 			t.Errorf("later: %+v", b.final(second.ID))
+		}
+	})
+}
+
+// What other bridges renew counts as well.
+func TestMaxRenewalsOfAllBridges(t *testing.T) {
+	inWorld(t, renewing(), func(w *world) {
+		w.policy.SessionLife = map[schemas.DeviceKind]time.Duration{schemas.Car: 24 * time.Hour}
+		w.limits.Renewals = 1
+		w.start()
+		car := w.car("car-1")
+		session := car.enter("anna@example.com")
+		exec := func(statement string, args ...any) {
+			w.sql(func(db *sql.DB) error {
+				_, err := db.Exec(statement, args...)
+				return err
+			})
+		}
+		ends := time.Now().Add(time.Hour).UnixMilli()
+		exec("INSERT INTO requests (device, id, state, due_at, deadline) VALUES ('car-2', x'01', 'renewing', $1, $1)", ends)
+		m := car.renew(session)
+		if r := car.refused(m, schemas.Busy); r.RetryAfter < 1 || r.RetryAfter > 2 {
+			t.Errorf("retry after %d s", r.RetryAfter)
+		}
+		if n := gathered(t, w.metrics, `carillon_bridge_requests_busy_total{reason="renewals"}`); n != 1 {
+			t.Errorf("%v times too many renewals, want 1", n)
+		}
+		exec("DELETE FROM requests WHERE device = 'car-2'")
+		if _, ok := car.ask(m).(*schemas.Granted); !ok {
+			t.Errorf("later: %+v", car.final(m.ID))
 		}
 	})
 }
