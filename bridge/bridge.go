@@ -114,12 +114,15 @@ type Publisher interface {
 	Publish(ctx context.Context, topic string, payload []byte) error
 }
 
-// Limits bound what a bridge does at the same time. What exceeds them is refused
-// as busy, before anything is stored, and the device repeats it.
+// Limits bound what all bridges of a store do at the same time. What exceeds them
+// is refused as busy, before anything is stored, and the device repeats it; polls
+// wait. All bridges should have the same.
 type Limits struct {
 	Open  int // sign-ins that wait for a person; 0 means 1,000,000
 	Calls int // authentication requests at the provider at the same time; 0 means 128
-	Polls int // token requests at the provider at the same time; 0 means 256
+	// Polls are token requests at the provider at the same time; 0 means 256. Each
+	// bridge takes its share, which is one at least.
+	Polls int
 	// Renewals are refresh requests at the provider at the same time; 0 means 64.
 	Renewals int
 }

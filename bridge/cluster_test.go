@@ -17,6 +17,7 @@ import (
 	"github.com/carillon-iot/carillon/bridge"
 	"github.com/carillon-iot/carillon/bridge/ciba"
 	"github.com/carillon-iot/carillon/bridge/ciba/cibatest"
+	"github.com/carillon-iot/carillon/bridge/metrics"
 	"github.com/carillon-iot/carillon/bridge/policy"
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/bridge/store/pgtest"
@@ -35,6 +36,9 @@ type cluster struct {
 	dsn  string
 	logs logs
 
+	limits bridge.Limits // of the next start
+	atOnce tally         // polls at the provider
+
 	mu       sync.Mutex
 	replicas []*replica
 	turn     int // of replicas, to get the next message
@@ -44,15 +48,16 @@ type cluster struct {
 
 // A replica is one of the bridges.
 type replica struct {
-	bridge *bridge.Bridge
-	store  *store.Store
-	leaf   *x509.Certificate
-	wire   pgtest.Wire // to the database
-	dead   atomic.Bool
-	client atomic.Pointer[ciba.Client]
-	polls  atomic.Int64
-	cancel context.CancelFunc
-	ended  chan error // of Run
+	bridge  *bridge.Bridge
+	store   *store.Store
+	metrics *metrics.Set
+	leaf    *x509.Certificate
+	wire    pgtest.Wire // to the database
+	dead    atomic.Bool
+	client  atomic.Pointer[ciba.Client]
+	polls   atomic.Int64
+	cancel  context.CancelFunc
+	ended   chan error // of Run
 }
 
 // newCluster returns a cluster without bridges. Whoever is rung approves after
@@ -77,7 +82,7 @@ func newCluster(t *testing.T, dsn string, think func() time.Duration) *cluster {
 func (c *cluster) start() *replica {
 	c.t.Helper()
 	cert := c.ca.Bridge(fmt.Sprintf("b%d", len(c.replicas)+1))
-	r := &replica{leaf: cert.Leaf, ended: make(chan error, 1)}
+	r := &replica{metrics: metrics.New(), leaf: cert.Leaf, ended: make(chan error, 1)}
 	cfg := must(pgxpool.ParseConfig(c.dsn))
 	cfg.ConnConfig.DialFunc = r.wire.Dial
 	ctx, cancel := context.WithCancel(context.Background())
@@ -94,12 +99,14 @@ func (c *cluster) start() *replica {
 		Signer:    bridge.FixedSigner(signerOf(c.t, cert)),
 		SealKeys:  []*schemas.SealKey{c.seal},
 		Devices:   c.ca.Roots(),
-		Provider:  counting{mortal{&r.client, &r.dead}, &r.polls},
+		Provider:  counting{mortal{&r.client, &r.dead}, &r.polls, &c.atOnce},
 		Issuer:    c.op.IssuerURL(),
 		Delivery:  ciba.DeliveryMode(c.op.Delivery),
 		Store:     r.store,
 		Publisher: clusterBus{c, r},
 		Policy:    policy.Default(),
+		Limits:    c.limits,
+		Metrics:   r.metrics,
 		Logger:    slog.New(slog.NewTextHandler(&c.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	go func() { r.ended <- r.bridge.Run(ctx) }()
@@ -169,15 +176,45 @@ func (c *cluster) once() {
 	}
 }
 
-// A counting provider counts the polls of one bridge.
+// A counting provider counts the polls of one bridge, and those that all have at
+// once.
 type counting struct {
 	mortal
-	polls *atomic.Int64
+	polls  *atomic.Int64
+	atOnce *tally
 }
 
 func (p counting) RequestToken(ctx context.Context, r ciba.TokenRequest) (*ciba.Tokens, error) {
 	p.polls.Add(1)
+	p.atOnce.add(1)
+	defer p.atOnce.add(-1)
 	return p.mortal.RequestToken(ctx, r)
+}
+
+// A tally is a number and the largest that it has been.
+type tally struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (n *tally) add(d int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.now += d
+	n.most = max(n.most, n.now)
+}
+
+// reset forgets what was.
+func (n *tally) reset() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.most = n.now
+}
+
+func (n *tally) largest() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.most
 }
 
 // A clusterBus brings what a living bridge publishes to the devices.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"log/slog"
@@ -51,6 +52,9 @@ var (
 func FillDetails(t *DetailsTemplate) []json.RawMessage {
 	return t.fill(attempt{Start: store.Start{Key: store.Key{Device: "till-1"}}, about: about{Device: schemas.Till.String()}})
 }
+
+// Tidy is what the bridge does every ten seconds.
+func (b *Bridge) Tidy(ctx context.Context) error { return b.tidy(ctx) }
 
 // Veil is the handler of a bridge's log.
 func Veil(h slog.Handler, name func(schemas.DeviceID) string) slog.Handler { return veil{h, name} }

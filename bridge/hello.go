@@ -130,7 +130,8 @@ func (g *greeting) welcome(h *schemas.Hello, now time.Time) *schemas.Welcome {
 	return w
 }
 
-// refreshGreeting registers the bridge's certificate and takes up the others'.
+// refreshGreeting registers the bridge's certificate, and takes up the others' and
+// the bridge's share of the polls.
 func (b *Bridge) refreshGreeting(ctx context.Context) error {
 	signer, err := b.cfg.Signer()
 	if err != nil {
@@ -139,6 +140,9 @@ func (b *Bridge) refreshGreeting(ctx context.Context) error {
 	now := time.Now()
 	if err := b.cfg.Store.PutBridge(ctx, signer.Chain()[0], now); err != nil {
 		return fmt.Errorf("registering the bridge: %w", err)
+	}
+	if err := b.takeShare(ctx, now); err != nil {
+		return err
 	}
 	leaves, err := b.cfg.Store.Bridges(ctx, now, now.Add(-peerMemory), maxPeers+1)
 	if err != nil {

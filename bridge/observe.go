@@ -20,9 +20,9 @@ func (b *Bridge) watch() {
 	m := b.cfg.Metrics
 	m.WatchQueue("intake", b.intake.room(), b.intake.len)
 	m.WatchQueue("outbox", b.outbox.room(), b.outbox.len)
-	m.WatchCalls(metrics.Authenticate, cap(b.calls), func() int { return len(b.calls) })
-	m.WatchCalls(metrics.Token, cap(b.polls), func() int { return len(b.polls) })
-	m.WatchCalls(metrics.Refresh, cap(b.renewals), func() int { return len(b.renewals) })
+	m.WatchCalls(metrics.Authenticate, func() int { return b.limits.Calls }, func() int { return len(b.calls) })
+	m.WatchCalls(metrics.Token, func() int { return int(b.share.Load()) }, func() int { return len(b.polls) })
+	m.WatchCalls(metrics.Refresh, func() int { return b.limits.Renewals }, func() int { return len(b.renewals) })
 	m.WatchLimit(b.limits.Open)
 }
 

@@ -14,9 +14,9 @@ import (
 // pollDue asks the provider about every sign-in whose poll is due, as far as
 // there is room. Where there is none, a poll that ends wakes the loop.
 func (b *Bridge) pollDue(ctx context.Context) (time.Duration, error) {
-	b.starved.Store(true)               // before looking: a poll that ends from now on wakes the loop
-	room := cap(b.polls) - len(b.polls) // grows at most: only this loop fills it
-	if room == 0 {
+	b.starved.Store(true)                      // before looking: a poll that ends from now on wakes the loop
+	room := int(b.share.Load()) - len(b.polls) // grows at most: only this loop fills it
+	if room <= 0 {                             // less while a bridge has just joined
 		return beat, nil
 	}
 	now := time.Now()

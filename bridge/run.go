@@ -38,7 +38,7 @@ type Bridge struct {
 	outbox *lanes[message]
 
 	calls    chan struct{} // a token for each authentication request at the provider
-	polls    chan struct{} // a token for each poll; only the poll loop adds
+	polls    chan struct{} // a token for each poll; only the poll loop adds, up to share
 	renewals chan struct{} // a token for each refresh request at the provider
 
 	wakePolls       bell
@@ -57,6 +57,7 @@ type Bridge struct {
 	ailing           atomic.Pointer[error] // what the last housekeeping has come to; nil before the first
 	starved          atomic.Bool           // there may be due polls for which there was no room
 	open             atomic.Int64          // sign-ins that ring or wait, about
+	share            atomic.Int64          // of Limits.Polls, that this bridge may use
 }
 
 // messageRate is how fast one device may send. A sign-in is three messages.
@@ -100,6 +101,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
 	b.sealing.Store(newSealing(cfg.SealKeys))
+	b.share.Store(int64(limits.Polls))
 	b.intake = newLanes(b.receive)
 	b.outbox = newLanes(b.publish)
 	b.watch()

@@ -34,9 +34,9 @@ func watched() *metrics.Set {
 	for _, queue := range []string{"intake", "outbox", "broker"} {
 		s.WatchQueue(queue, 10, func() int { return 3 })
 	}
-	s.WatchCalls(metrics.Authenticate, 128, func() int { return 1 })
-	s.WatchCalls(metrics.Token, 256, func() int { return 2 })
-	s.WatchCalls(metrics.Refresh, 64, func() int { return 3 })
+	s.WatchCalls(metrics.Authenticate, func() int { return 128 }, func() int { return 1 })
+	s.WatchCalls(metrics.Token, func() int { return 256 }, func() int { return 2 })
+	s.WatchCalls(metrics.Refresh, func() int { return 64 }, func() int { return 3 })
 	s.WatchLimit(1000)
 	s.WatchLink(func() metrics.Link { return metrics.Link{Up: true, Connections: 2, Received: 7, Dropped: 1} })
 	s.WatchCertificate("bridge", func() time.Time { return time.Unix(2e9, 0) })

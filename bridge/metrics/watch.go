@@ -32,14 +32,14 @@ func (s *Set) WatchQueue(name string, capacity int, length func() int) {
 }
 
 // WatchCalls exports how many calls of the provider are on their way, and how
-// many may be.
-func (s *Set) WatchCalls(c Call, limit int, n func() int) {
+// many may be, which can change.
+func (s *Set) WatchCalls(c Call, limit, n func() int) {
 	if s == nil {
 		return
 	}
 	label := prometheus.Labels{"call": string(c)}
 	s.watchGauge("provider_calls_in_flight", "Requests to the provider on their way, by endpoint.", label, func() float64 { return float64(n()) })
-	s.watchGauge("provider_calls_limit", "Requests to the provider that may be on their way, by endpoint.", label, func() float64 { return float64(limit) })
+	s.watchGauge("provider_calls_limit", "Requests to the provider that may be on their way, by endpoint.", label, func() float64 { return float64(limit()) })
 }
 
 // WatchLimit exports how many sign-ins may be open.
