@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,9 @@ func TestReplicasShareThePolls(t *testing.T) {
 	c.until("either polls", func() bool { return both[0]() && both[1]() })
 	if most := c.atOnce.largest(); most != limit {
 		t.Errorf("two bridges have made %d polls at once, want %d", most, limit)
+	}
+	if strings.Contains(c.logs.String(), "the store fails") {
+		t.Errorf("a claim has failed\n%s", c.logs.String())
 	}
 
 	c.kill(b)
