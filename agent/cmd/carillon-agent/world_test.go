@@ -22,6 +22,7 @@ import (
 	"github.com/carillon-iot/carillon/broker"
 	"github.com/carillon-iot/carillon/broker/link"
 	"github.com/carillon-iot/carillon/pki/mtls"
+	"github.com/carillon-iot/carillon/pki/mtls/mtlstest"
 	"github.com/carillon-iot/carillon/schemas"
 )
 
@@ -39,18 +40,25 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, bridge: agenttest.NewBridge(t), dir: t.TempDir(), log: &buffer{}}
+	w := &world{t: t, bridge: agenttest.NewBridge(t), log: &buffer{}}
+	w.dir = enrolled(t, w.bridge.CA)
 	w.socket = filepath.Join(w.dir, "agent.sock")
-	ca := w.bridge.CA
-	files := &mtls.Files{CertFile: filepath.Join(w.dir, "device.crt"), KeyFile: filepath.Join(w.dir, "device.key")}
-	store(t, files, ca.Device(agenttest.DeviceID))
-	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Root.Raw})
-	if err := os.WriteFile(filepath.Join(w.dir, "roots.crt"), root, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	w.startBroker()
 	w.startSettings()
 	return w
+}
+
+// enrolled returns the directory of a device that has its certificate.
+func enrolled(t *testing.T, ca *mtlstest.Authority) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	files := &mtls.Files{CertFile: filepath.Join(dir, "device.crt"), KeyFile: filepath.Join(dir, "device.key")}
+	store(t, files, ca.Device(agenttest.DeviceID))
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Root.Raw})
+	if err := os.WriteFile(filepath.Join(dir, "roots.crt"), root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func (w *world) startBroker() {
