@@ -34,7 +34,7 @@ const (
 	OverQuota                       // the bucket Quota is empty
 	TooMany                         // MaxPerDevice
 	SessionBusy                     // another request renews the session, has renewed it or has ended it
-	ProviderBusy                    // Start.Ringing
+	ProviderBusy                    // Start.Ringing, RenewalStart.Renewing
 	ProviderDown                    // it could not answer, of late; see Failed
 )
 

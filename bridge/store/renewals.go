@@ -32,6 +32,9 @@ func (s *Store) BeginRenewal(ctx context.Context, st RenewalStart) (b Begun, err
 }
 
 func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
+	if err := t.inTurn([]string{st.Provider}); err != nil {
+		return Begun{}, err
+	}
 	l, err := t.open(st.Quotas)
 	if err != nil {
 		return Begun{}, err
@@ -43,6 +46,31 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 	if b := l.take(st.Quotas, st.Now); b.Verdict != 0 {
 		return b, l.save()
 	}
+	if b, err := t.hold(st, provider); err != nil || b.Verdict != 0 {
+		return b, err
+	}
+	if err := l.save(); err != nil {
+		return Begun{}, err
+	}
+	n, err := t.exec(`INSERT INTO requests (device, id, state, due_at, deadline) VALUES ($1, $2, 'renewing', $3, $4) ON CONFLICT DO NOTHING`,
+		st.Device, st.ID[:], t.ms(st.Due), t.ms(st.Deadline))
+	if err == nil && n == 0 { // another bridge was faster
+		err = errContended
+	}
+	if err == nil {
+		err = l.complete()
+	}
+	if err != nil {
+		return Begun{}, err
+	}
+	// Whoever renews a session has its grant, whether the receipt arrived or not.
+	err = t.receiveAll([]*receipt{{Key: Key{st.Device, st.Session.ID}, now: st.Now}})
+	return Begun{Verdict: Started, Failed: provider.failures > 0}, err
+}
+
+// hold makes a renewal the only one of its session, and lets it through the
+// provider's circuit; or it says why not, and holds nothing.
+func (t *tx) hold(st RenewalStart, c circuit) (Begun, error) {
 	n, err := t.exec("UPDATE sessions SET renewing = $1 WHERE device = $2 AND id = $3 AND renewing IS NULL AND renewal = $4",
 		st.ID[:], st.Device, st.Session.ID[:], st.Session.sealed)
 	if err != nil {
@@ -51,34 +79,12 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 	if n == 0 {
 		return Begun{Verdict: SessionBusy}, nil
 	}
-	if passed, err := t.pass(st.Provider, st.Due, provider); err != nil {
-		return Begun{}, err
-	} else if !passed {
-		return Begun{Verdict: ProviderDown, Wait: time.Second}, t.letGo(st)
-	}
-	if err := l.save(); err != nil {
+	passed, err := t.pass(st.Provider, st.Due, c)
+	if err != nil || passed {
 		return Begun{}, err
 	}
-	n, err = t.exec(`INSERT INTO requests (device, id, state, due_at, deadline) VALUES ($1, $2, 'renewing', $3, $4) ON CONFLICT DO NOTHING`,
-		st.Device, st.ID[:], t.ms(st.Due), t.ms(st.Deadline))
-	if err != nil {
-		return Begun{}, err
-	}
-	if n == 0 { // another bridge was faster
-		return Begun{}, errContended
-	}
-	if err := l.complete(); err != nil {
-		return Begun{}, err
-	}
-	// Whoever renews a session has its grant, whether the receipt arrived or not.
-	err = t.receiveAll([]*receipt{{Key: Key{st.Device, st.Session.ID}, now: st.Now}})
-	return Begun{Verdict: Started, Failed: provider.failures > 0}, err
-}
-
-// letGo gives the session back for a renewal that does not begin.
-func (t *tx) letGo(st RenewalStart) error {
-	_, err := t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", st.Device, st.ID[:])
-	return err
+	_, err = t.exec("UPDATE sessions SET renewing = NULL WHERE device = $1 AND renewing = $2", st.Device, st.ID[:])
+	return Begun{Verdict: ProviderDown, Wait: time.Second}, err
 }
 
 // placeFor returns the zero Begun if there is room for a request of that name,

@@ -143,6 +143,30 @@ func TestRingingAtTwoBridges(t *testing.T) {
 	}
 }
 
+// However many sessions are renewed at two bridges at once, no more are than may.
+func TestRenewingAtTwoBridges(t *testing.T) {
+	db := postgres(t)
+	bridges := []*store.Store{newStore(t, db), newStore(t, db)}
+	sessions := make([]store.Session, 80)
+	for i := range sessions {
+		k, _ := grant(t, bridges[0], fmt.Sprintf("car-%d", i), fmt.Sprint("person-", i), "refresh", now)
+		sessions[i] = read(t, bridges[0], k)
+	}
+	var got tally
+	crowd(len(sessions), func(i int) {
+		st := renewal(sessions[i])
+		st.Provider, st.Renewing = "op", 8
+		b, err := bridges[i%2].BeginRenewal(ctx, st)
+		if err != nil {
+			t.Error(err)
+		}
+		got.add(b)
+	})
+	if got.counts[store.Started] != 8 || got.counts[store.ProviderBusy] != 72 {
+		t.Errorf("verdicts %v", got.counts)
+	}
+}
+
 // A request that two bridges get at once begins at one of them, also where they go by
 // different providers.
 func TestRequestAtTwoBridges(t *testing.T) {
