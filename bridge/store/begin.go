@@ -55,7 +55,7 @@ func (s *Store) Begin(ctx context.Context, st Start) (Begun, error) {
 		return Begun{}, err
 	}
 	b := &beginning{Start: st, details: details}
-	if err := s.submit(ctx, &write{of: &beginnings, item: b}); err != nil {
+	if err := s.submit(ctx, &write{of: &beginnings, item: b, turn: true}); err != nil {
 		return Begun{}, err
 	}
 	return b.Begun, nil

@@ -50,7 +50,10 @@ func (s *Store) Together(n int, do func(i int)) {
 	}
 	batch := make([]*write, n)
 	for i := range batch {
-		batch[i] = <-s.writes
+		select {
+		case batch[i] = <-s.writes:
+		case batch[i] = <-s.turns:
+		}
 	}
 	s.commit(batch)
 	all.Wait()

@@ -24,10 +24,10 @@ type RenewalStart struct {
 // and says why. The session must still be as it was read: otherwise somebody
 // else has renewed it, renews it, or has ended it.
 func (s *Store) BeginRenewal(ctx context.Context, st RenewalStart) (b Begun, err error) {
-	err = s.do(ctx, func(t *tx) (err error) {
+	err = s.submit(ctx, &write{turn: true, change: func(t *tx) (err error) {
 		b, err = t.beginRenewal(st)
 		return err
-	})
+	}})
 	return b, err
 }
 

@@ -83,6 +83,7 @@ type Store struct {
 	meter Meter    // or nil
 
 	writes  chan *write
+	turns   chan *write   // those that wait for other bridges' turns: see inTurn
 	stopped chan struct{} // closed when Run has ended, or will never begin
 	closed  chan struct{} // closed by Close
 	close   sync.Once
@@ -109,9 +110,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		stopped: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
+	s.turns = s.writes
 	if err := s.open(ctx, cfg.Database); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store %q: %w", cfg.Database, err)
+	}
+	if s.turn != "" {
+		s.turns = make(chan *write, maxBatch)
 	}
 	return s, nil
 }

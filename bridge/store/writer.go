@@ -24,8 +24,9 @@ type write struct {
 	done   chan error      // buffered; gets exactly one value if the writer took the write
 
 	of    set
-	item  any // as of wants it
-	about any // whom or what it changes: of makes one change of each at a time; nil: that does not matter
+	item  any  // as of wants it
+	turn  bool // it takes turns with those of other bridges
+	about any  // whom or what it changes: of makes one change of each at a time; nil: that does not matter
 }
 
 // do has a change committed and returns the error of change or commit. The
@@ -42,8 +43,12 @@ func (s *Store) submit(ctx context.Context, w *write) error {
 		defer func(from time.Time) { s.meter.Wrote(time.Since(from)) }(time.Now())
 	}
 	w.done = make(chan error, 1)
+	queue := s.writes
+	if w.turn {
+		queue = s.turns
+	}
 	select {
-	case s.writes <- w:
+	case queue <- w:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.stopped:
@@ -75,8 +80,12 @@ func (s *Store) Run(ctx context.Context) error {
 	defer close(s.stopped)
 	aside, end := context.WithCancel(ctx)
 	var writers, clock sync.WaitGroup
-	for range s.writers {
-		writers.Go(func() { s.commitAll(ctx) })
+	for i := range s.writers {
+		queue := s.writes
+		if i == 0 { // the only one that may have to wait for other bridges
+			queue = s.turns
+		}
+		writers.Go(func() { s.commitAll(ctx, queue) })
 	}
 	if s.asks != nil {
 		clock.Go(func() { s.keepTime(aside) })
@@ -90,17 +99,17 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// commitAll is one of those that commit.
-func (s *Store) commitAll(ctx context.Context) {
+// commitAll commits what comes by a queue.
+func (s *Store) commitAll(ctx context.Context, queue <-chan *write) {
 	for !s.isClosed() {
 		select {
-		case w := <-s.writes:
+		case w := <-queue:
 			if !s.isClosed() {
-				s.commit(s.gather(w))
+				s.commit(gather(w, queue))
 			}
 		case <-s.closed:
 		case <-ctx.Done():
-			s.drain()
+			s.drain(queue)
 			return
 		}
 	}
@@ -126,20 +135,20 @@ func (s *Store) isClosed() bool {
 }
 
 // drain commits what was taken in before the end.
-func (s *Store) drain() {
+func (s *Store) drain(queue <-chan *write) {
 	select {
-	case w := <-s.writes:
-		s.commit(s.gather(w))
+	case w := <-queue:
+		s.commit(gather(w, queue))
 	default:
 	}
 }
 
 // gather returns first and whatever else waits.
-func (s *Store) gather(first *write) []*write {
+func gather(first *write, queue <-chan *write) []*write {
 	batch := []*write{first}
 	for len(batch) < maxBatch {
 		select {
-		case w := <-s.writes:
+		case w := <-queue:
 			batch = append(batch, w)
 		default:
 			return batch
