@@ -82,9 +82,7 @@ func (d *device) send(m schemas.Message) {
 	if err != nil {
 		d.w.t.Fatal(err)
 	}
-	if b := d.w.bridge.Load(); b != nil {
-		b.Handle(topic.String(), signed)
-	}
+	d.w.hand(topic.String(), signed)
 }
 
 func (d *device) hello() {

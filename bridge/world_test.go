@@ -29,6 +29,7 @@ import (
 // the bridge's database.
 type world struct {
 	t    testing.TB
+	real bool // time is, outside of a bubble: limits are for tests that hang
 	ca   *mtlstest.Authority
 	op   *cibatest.Provider
 	auth ciba.Authenticator // of the bridge, at op
@@ -50,6 +51,7 @@ type world struct {
 	client atomic.Pointer[ciba.Client] // of the provider
 	keys   *store.Keyring
 
+	hand   func(topic string, payload []byte)       // brings what a device says to the bridge
 	bridge atomic.Pointer[bridge.Bridge]            // nil while there is none
 	desk   atomic.Pointer[ciba.NotificationHandler] // that the provider notifies; nil if it does not
 	store  *store.Store
@@ -83,6 +85,11 @@ func newWorld(t testing.TB, op *cibatest.Provider) *world {
 	t.Helper()
 	w := &world{t: t, ca: mtlstest.New(t), policy: policy.Default(), devices: make(map[schemas.DeviceID]*device), over: make(chan struct{})}
 	w.db = filepath.Join(t.TempDir(), "bridge.db")
+	w.hand = func(topic string, payload []byte) {
+		if b := w.bridge.Load(); b != nil {
+			b.Handle(topic, payload)
+		}
+	}
 	var err error
 	if w.seal, err = schemas.GenerateSealKey(); err != nil {
 		t.Fatal(err)
@@ -279,13 +286,18 @@ func (b bus) Publish(_ context.Context, topic string, payload []byte) error {
 	if b.dead.Load() {
 		return errDead
 	}
+	return b.w.deliver(topic, payload)
+}
+
+// deliver brings what a bridge has published to the device.
+func (w *world) deliver(topic string, payload []byte) error {
 	t, err := schemas.ParseTopic(topic)
 	if err != nil {
 		return err
 	}
-	b.w.mu.Lock()
-	d := b.w.devices[t.Device]
-	b.w.mu.Unlock()
+	w.mu.Lock()
+	d := w.devices[t.Device]
+	w.mu.Unlock()
 	if d != nil {
 		d.receive(t, payload)
 	}
@@ -316,14 +328,23 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
+// patience is how long a test in real time waits for what the machine may be slow
+// with.
+const patience = 4 * time.Minute
+
 // until waits for something to become true.
 func (w *world) until(what string, limit time.Duration, ok func() bool) {
 	w.t.Helper()
+	if w.real {
+		limit = patience
+	}
 	for end := time.Now().Add(limit); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("%s: not within %v\n%s", what, limit, w.logs.String())
 		}
-		synctest.Wait()
+		if !w.real {
+			synctest.Wait()
+		}
 	}
 }
 
