@@ -87,6 +87,10 @@ func (l life) live(told *json.Decoder, out io.Writer) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
+	go func() {
+		defer cancel() // the parent has no more to say, or is dead itself
+		hear(told, b)
+	}()
 	for b.Ready() != nil {
 		select {
 		case err := <-ended:
@@ -97,13 +101,18 @@ func (l life) live(told *json.Decoder, out io.Writer) error {
 	if err := say.say(letter{Payload: []byte(desk)}); err != nil {
 		return err
 	}
-	go func() {
-		defer cancel()
-		for in := (letter{}); told.Decode(&in) == nil; in = (letter{}) {
-			b.Handle(in.Topic, in.Payload)
-		}
-	}()
 	return errors.Join(<-ended, s.Close())
+}
+
+// hear takes in letters as long as there are any.
+func hear(told *json.Decoder, b *bridge.Bridge) {
+	for {
+		var in letter
+		if err := told.Decode(&in); err != nil {
+			return
+		}
+		b.Handle(in.Topic, in.Payload)
+	}
 }
 
 func (l life) store(ctx context.Context) (*store.Store, error) {
@@ -111,7 +120,7 @@ func (l life) store(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What was written outlives the process without waiting for the disk.
+	// What is written outlives the process, whether or not the disk has it.
 	var db store.Database = store.SQLite{Path: l.Database.Source, UnsafeNoSync: true}
 	if l.Database.Driver == "pgx" {
 		cfg, err := pgxpool.ParseConfig(l.Database.Source)

@@ -17,13 +17,13 @@ import (
 // and what they have left is what the table says. What the rows say about the long
 // run is tested where time costs nothing, in TestCrash.
 func TestKilled(t *testing.T) {
-	t.Parallel()
+	inRealTime(t)
 	kill(t, newSQLite)
 }
 
 // On PostgreSQL the claims of the dead have to run out, which takes a minute.
 func TestKilledOnPostgres(t *testing.T) {
-	t.Parallel()
+	inRealTime(t)
 	server := pgtest.New(t, pgtest.Config{Settings: map[string]string{"max_connections": "600"}})
 	kill(t, func(t *testing.T) database {
 		dsn, err := server.Database(t.Context())
@@ -34,11 +34,15 @@ func TestKilledOnPostgres(t *testing.T) {
 	})
 }
 
-// kill runs all rows at once: they mostly wait.
-func kill(t *testing.T, db func(*testing.T) database) {
+func inRealTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes real time")
 	}
+	t.Parallel()
+}
+
+// kill runs all rows at once, however few the processors: they mostly wait.
+func kill(t *testing.T, db func(*testing.T) database) {
 	seen := make(map[string]bool)
 	var rows sync.WaitGroup
 	for _, c := range slices.Concat(crashes, notifiedCrashes) {
@@ -60,7 +64,7 @@ func kill(t *testing.T, db func(*testing.T) database) {
 func (c crash) kill(p *parent) {
 	car := p.device("car-1")
 	m := car.signIn("anna@example.com")
-	if c.outcome == "expired" { // which is waited for
+	if m.Expiry = 300; c.outcome == "expired" { // which is waited for
 		m.Expiry = 20
 	}
 	thinking := c.think(car, m.ID)
