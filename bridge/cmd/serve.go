@@ -34,6 +34,7 @@ func (s *settings) logger(to io.Writer) (*slog.Logger, error) {
 // serve runs a bridge until ctx is done. Each value of reload has it read files
 // again.
 func (s *settings) serve(ctx context.Context, logTo io.Writer, reload <-chan os.Signal) error {
+	collectSeldom()
 	log, err := s.logger(logTo)
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ func BenchmarkPending(b *testing.B) {
 	const atOnce, few, many = 100, 1000, 100_000
 	each := func(b *testing.B, waiting int) time.Duration {
 		r := newRig(b, "")
-		r.seed(waiting, time.Hour, time.Hour)
+		r.seed(waiting, time.Now(), time.Hour, time.Hour)
 		r.start()
 		return r.load(r.devices(atOnce), atOnce, 10*atOnce).each()
 	}
@@ -149,7 +149,7 @@ func BenchmarkRestart(b *testing.B) {
 	const waiting, interval = 100_000, time.Minute
 	for b.Loop() {
 		r := newRig(b, "")
-		r.seed(waiting, interval, 0)
+		r.seed(waiting, time.Now(), interval, 0)
 		r.start()
 		r.until("some are asked about", func() bool { return r.polled().SignIns > waiting/10 })
 		if err := r.bridge.Kill(); err != nil {

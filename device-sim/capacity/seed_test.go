@@ -24,10 +24,10 @@ import (
 // for.
 var waitingColumns = []string{"device", "id", "state", "person", "due_at", "deadline", "interval_ms", "details"}
 
-// seed has n people be waited for, whose polls are due within a time from now on,
-// and again after the interval. It writes rows as the store does: to ask for each
+// seed has n people be waited for, whose polls are due within a time from an instant
+// on, and again after the interval. It writes rows as the store does: to ask for each
 // would take an hour.
-func (r *rig) seed(n int, interval, within time.Duration) {
+func (r *rig) seed(n int, from time.Time, interval, within time.Duration) {
 	r.tb.Helper()
 	ctx := context.Background()
 	var db store.Database = store.SQLite{Path: r.db}
@@ -41,7 +41,7 @@ func (r *rig) seed(n int, interval, within time.Duration) {
 	if err := st.Close(); err != nil {
 		r.tb.Fatal(err)
 	}
-	s := &seeder{issuer: r.issuer, seal: sealer(r.tb), n: n, now: time.Now(), interval: interval, within: within}
+	s := &seeder{issuer: r.issuer, seal: sealer(r.tb), n: n, now: time.Now(), from: from, interval: interval, within: within}
 	if r.onPostgres() {
 		err = s.postgres(ctx, r.db)
 	} else {
@@ -69,7 +69,7 @@ type seeder struct {
 	issuer           string
 	seal             func(where string, plain []byte) []byte
 	n                int
-	now              time.Time
+	now, from        time.Time
 	interval, within time.Duration
 }
 
@@ -85,7 +85,7 @@ func (s *seeder) row(i int) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	due := s.now.Add(s.within * time.Duration(i%10_000) / 10_000)
+	due := s.from.Add(s.within * time.Duration(i%10_000) / 10_000)
 	return []any{
 		string(k.Device), k.ID[:], string(store.Waiting), person, due.UnixMilli(), s.now.Add(2 * time.Hour).UnixMilli(),
 		s.interval.Milliseconds(), s.seal("requests/"+string(k.Device)+"/"+k.ID.String(), details),
