@@ -43,7 +43,7 @@ func benchmarkBridge(b *testing.B, db string) {
 	devices := r.devices(atOnce)
 	loop := bare.Loop{HTTP: r.http, Issuer: r.issuer, Key: must(bare.Key(b.Context(), r.http, r.issuer))}
 	for b.Loop() {
-		ours, calls := r.load(devices, atOnce, 3*atOnce), bareLoad(b, loop, 3*atOnce)
+		ours, calls := r.load(devices, atOnce, 10*atOnce), bareLoad(b, loop, 3*atOnce)
 		least := cryptography(b) + calls.each()
 		b.ReportMetric(ours.rate(), "sign-ins/s")
 		b.ReportMetric(calls.rate(), "bare/s")
