@@ -142,6 +142,9 @@ func (r *rig) load(devices []*device, atOnce, n int) load {
 	return load{n, time.Since(began), r.bridge.Usage().CPU - before}
 }
 
+// and is both loads, one after the other.
+func (l load) and(m load) load { return load{l.signIns + m.signIns, l.took + m.took, l.cpu + m.cpu} }
+
 // each is the CPU of the bridge for one sign-in.
 func (l load) each() time.Duration { return l.cpu / time.Duration(max(l.signIns, 1)) }
 
