@@ -42,8 +42,9 @@ func (d Postgres) String() string {
 }
 
 const (
-	// pgWriters is how many transactions write at the same time. What gathers
-	// meanwhile is written together, so more would only make smaller batches.
+	// pgWriters is how many transactions write at the same time, one of them what
+	// takes turns. What gathers meanwhile is written together, so more would only make
+	// smaller batches.
 	pgWriters = 4
 	pgReaders = 8
 	// pgTimeout bounds a transaction and a read: a server that does not answer for

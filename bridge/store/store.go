@@ -30,9 +30,12 @@
 //
 // All writes go through [Store.Run], which commits what has gathered while the
 // last commit was on its way: many steps of many sign-ins share one wait for the
-// disk. A method that writes returns once its change is durable. If it returns
-// an error, the change was not made, or with [ErrUnavailable] it may have been
-// made: the answer to a commit can be lost with the connection.
+// disk, and steps of the same kind share their statements. What begins at a
+// provider waits for its turn among all bridges, in a queue of its own, so that
+// what the provider has to do is counted exactly. A method that writes returns
+// once its change is durable. If it returns an error, the change was not made, or
+// with [ErrUnavailable] it may have been made: the answer to a commit can be lost
+// with the connection.
 //
 // # Secrets
 //
