@@ -68,3 +68,19 @@ func (s *Store) Swallow(ctx context.Context) error {
 		return nil
 	})
 }
+
+// Freeze takes a turn at a provider, says that it has it, and keeps it until it is
+// let go, or for as long as the server permits.
+func (s *Store) Freeze(ctx context.Context, provider string, has chan<- struct{}, letGo <-chan struct{}) error {
+	return s.transact(ctx, func(t *tx) error {
+		if err := t.inTurn([]string{provider}); err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM quotas WHERE name = 'none'"); err != nil {
+			return err
+		}
+		close(has)
+		<-letGo
+		return nil
+	})
+}

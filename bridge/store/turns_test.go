@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,5 +161,26 @@ func TestRequestAtTwoBridges(t *testing.T) {
 		if got.counts[store.Started] != 1 || got.counts[store.Known] != 19 {
 			t.Fatalf("verdicts %v", got.counts)
 		}
+	}
+}
+
+// A bridge that freezes in its turn loses it: the server ends its transaction.
+func TestFrozenTurn(t *testing.T) {
+	db := postgres(t)
+	s := newStore(t, db)
+	db.Config = db.Config.Copy()
+	db.Config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "200ms" // instead of ten seconds
+	frozen := newStore(t, db)
+	has, letGo, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	thaw := sync.OnceFunc(func() { close(letGo) })
+	t.Cleanup(thaw)
+	go func() { ended <- frozen.Freeze(ctx, "op", has, letGo) }()
+	<-has
+	st := start(s, "car-1", "anna")
+	st.Provider = "op"
+	begin(t, s, st)
+	thaw()
+	if err := <-ended; !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the frozen bridge has written: %v", err)
 	}
 }
