@@ -15,8 +15,8 @@ import (
 // While what begins waits for its turn at a provider, everything else goes on.
 func TestTurnHoldsUpNothingElse(t *testing.T) {
 	db := postgres(t)
-	s := newStore(t, db)
-	other, err := raw(t, db).Begin() // a bridge whose turn it is
+	s, beside := newStore(t, db), raw(t, db)
+	other, err := beside.Begin() // a bridge whose turn it is
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestTurnHoldsUpNothingElse(t *testing.T) {
 		}()
 	}
 	waits := func() (n int) {
-		if err := raw(t, db).QueryRow("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").Scan(&n); err != nil {
+		if err := beside.QueryRow("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
