@@ -123,8 +123,9 @@ func (t *tx) endAll(endings []Ending, fits string) (ended map[Key]bool, err erro
 		rows[i] = []any{e.Device, e.ID[:], e.Message, e.Outcome, t.ms(e.Now.Add(firstDelay)), t.ms(e.Until), firstDelay.Milliseconds()}
 	}
 	ended = make(map[Key]bool)
-	statement, args := ending(fits).statement(t.dialect, rows)
-	return ended, t.each(statement, args, func(from row) error {
+	end := ending(fits)
+	given, args := t.given(end.columns, rows)
+	return ended, t.each(given+end.update(), args, func(from row) error {
 		k, err := scanKey(from)
 		ended[k] = true
 		return err

@@ -80,7 +80,7 @@ func (t *tx) beginAll(all []*beginning) error {
 	if err := t.inTurn(providers); err != nil {
 		return err
 	}
-	l, err := t.open(quotas)
+	l, err := t.ledger(quotas)
 	if err != nil {
 		return err
 	}

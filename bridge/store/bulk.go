@@ -10,13 +10,12 @@ type bulk struct {
 	where   string   // what must be true of a request besides
 }
 
-// statement changes as many requests as there are rows of values, and returns the
-// keys of those that it has changed.
-func (b *bulk) statement(d dialect, rows [][]any) (string, []any) {
-	given, args := d.given(b.columns, rows)
+// update changes as many requests as rows are given, and returns the keys of those
+// that it has changed.
+func (b *bulk) update() string {
 	device, id := b.columns[0].name, b.columns[1].name
-	return given + "UPDATE requests SET " + b.change + " FROM v WHERE requests.device = v." + device + " AND requests.id = v." + id +
-		" AND " + b.where + " RETURNING requests.device, requests.id", args
+	return "UPDATE requests SET " + b.change + " FROM v WHERE requests.device = v." + device + " AND requests.id = v." + id +
+		" AND " + b.where + " RETURNING requests.device, requests.id"
 }
 
 // A bulkRow is a write of a bulk.
@@ -40,20 +39,12 @@ func (b *bulk) together(t *tx, writes []*write) error {
 		r.made = false
 		rows[i], items[r.key] = append([]any{r.key.Device, r.key.ID[:]}, r.values...), r
 	}
-	statement, args := b.statement(t.dialect, rows)
-	return t.later(statement, args, func(from row) error {
+	given, args := t.given(b.columns, rows)
+	return t.later(given+b.update(), args, func(from row) error {
 		k, err := scanKey(from)
 		if r := items[k]; r != nil {
 			r.made = true
 		}
 		return err
 	})
-}
-
-// scanKey reads the name of a request.
-func scanKey(from row) (k Key, err error) {
-	var id []byte
-	err = from.Scan(&k.Device, &id)
-	copy(k.ID[:], id)
-	return k, err
 }

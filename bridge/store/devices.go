@@ -60,10 +60,10 @@ func (s *Store) Renewing(ctx context.Context, after schemas.DeviceID, n int) (de
 	var order []schemas.DeviceID
 	err = s.each(ctx, `SELECT DISTINCT s.device, c.chain FROM sessions s JOIN device_chains c ON c.device = s.device
 		WHERE s.renewal IS NOT NULL AND s.device > $1 AND c.stored_at = (SELECT max(stored_at) FROM device_chains WHERE device = s.device)
-		ORDER BY s.device LIMIT $2`, []any{after, n}, func(rows row) error {
+		ORDER BY s.device LIMIT $2`, []any{after, n}, func(from row) error {
 		var id schemas.DeviceID
 		var der []byte
-		if err := rows.Scan(&id, &der); err != nil {
+		if err := from.Scan(&id, &der); err != nil {
 			return err
 		}
 		if chains[id] == nil {
@@ -107,9 +107,9 @@ func (s *Store) Living(ctx context.Context, since time.Time) (n int, err error) 
 // order.
 func (s *Store) Bridges(ctx context.Context, now, since time.Time, n int) (leaves [][]byte, err error) {
 	err = s.each(ctx, `SELECT leaf FROM (SELECT kid, leaf FROM bridges WHERE not_after > $1 AND seen_at >= $2 ORDER BY seen_at DESC LIMIT $3) AS b ORDER BY kid`,
-		[]any{s.ms(now), s.ms(since), n}, func(rows row) error {
+		[]any{s.ms(now), s.ms(since), n}, func(from row) error {
 			var leaf []byte
-			if err := rows.Scan(&leaf); err != nil {
+			if err := from.Scan(&leaf); err != nil {
 				return err
 			}
 			leaves = append(leaves, leaf)

@@ -25,6 +25,18 @@ type doorman struct {
 	devices map[schemas.DeviceID]int // how many of each
 }
 
+var findColumns = []column{{"n", "BIGINT"}, {"d", "TEXT"}, {"i", bytes}, {"p", bytes}, {"op", "TEXT"}}
+
+const find = `SELECT n,
+		(SELECT count(*) FROM requests WHERE device = d AND id = i),
+		(SELECT count(*) FROM requests WHERE device = d),
+		(SELECT count(*) FROM requests WHERE state = 'ringing'),
+		COALESCE((SELECT deadline FROM requests WHERE person = p AND state IN ('ringing', 'waiting')), 0),
+		COALESCE((SELECT until FROM denials WHERE device = d AND person = p), 0),
+		COALESCE((SELECT failures FROM circuits WHERE provider = op), 0),
+		COALESCE((SELECT shut_until FROM circuits WHERE provider = op), 0)
+	FROM v`
+
 // doorman reads what is stored about sign-ins, and so much as concerns all of them.
 func (t *tx) doorman(all []*beginning, l *ledger) (*doorman, error) {
 	d := &doorman{
@@ -35,16 +47,8 @@ func (t *tx) doorman(all []*beginning, l *ledger) (*doorman, error) {
 	for i, b := range all {
 		rows[i] = []any{i, b.Device, b.ID[:], b.Person[:], b.Provider}
 	}
-	given, args := t.given([]column{{"n", "BIGINT"}, {"d", "TEXT"}, {"i", bytes}, {"p", bytes}, {"op", "TEXT"}}, rows)
-	return d, t.each(given+`SELECT n,
-			(SELECT count(*) FROM requests WHERE device = d AND id = i),
-			(SELECT count(*) FROM requests WHERE device = d),
-			(SELECT count(*) FROM requests WHERE state = 'ringing'),
-			COALESCE((SELECT deadline FROM requests WHERE person = p AND state IN ('ringing', 'waiting')), 0),
-			COALESCE((SELECT until FROM denials WHERE device = d AND person = p), 0),
-			COALESCE((SELECT failures FROM circuits WHERE provider = op), 0),
-			COALESCE((SELECT shut_until FROM circuits WHERE provider = op), 0)
-		FROM v`, args, func(from row) error {
+	given, args := t.given(findColumns, rows)
+	return d, t.each(given+find, args, func(from row) error {
 		var n int
 		var f found
 		err := from.Scan(&n, &f.known, &f.requests, &d.ringing, &f.busyUntil, &f.coolUntil, &f.circuit.failures, &f.circuit.until)

@@ -14,11 +14,19 @@ func (d direct) query(ctx context.Context, query string, args []any, scan func(r
 	if err != nil {
 		return err
 	}
+	defer rows.Close()
 	return scanAll(rows, scan)
 }
 
-func scanAll(rows *sql.Rows, scan func(row) error) error {
-	defer rows.Close()
+// A cursor goes through the rows of an answer: *sql.Rows and pgx.Rows are ones.
+type cursor interface {
+	row
+	Next() bool
+	Err() error
+}
+
+// scanAll calls scan for every row.
+func scanAll(rows cursor, scan func(row) error) error {
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return err
@@ -71,6 +79,7 @@ func (p *prepared) query(ctx context.Context, query string, args []any, scan fun
 	if err != nil {
 		return err
 	}
+	defer rows.Close()
 	return scanAll(rows, scan)
 }
 

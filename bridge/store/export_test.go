@@ -6,39 +6,57 @@ import (
 	"sync"
 )
 
-// Plans returns how the engine goes about changing so many requests with one
-// statement, for each such statement.
+// Plans returns how the engine goes about statements that are given so many rows.
 func (s *Store) Plans(ctx context.Context, rows int) (map[string]string, error) {
+	granted, refused := ending("= 'waiting'"), ending("IN ('ringing', 'waiting')")
+	plans := make(map[string]string)
+	for name, of := range map[string]struct {
+		columns   []column
+		statement string
+	}{
+		"polled":  {polled.columns, polled.update()},
+		"rang":    {rang.columns, rang.update()},
+		"granted": {granted.columns, granted.update()},
+		"refused": {refused.columns, refused.update()},
+		"minted":  {receiptColumns, minted},
+		"void":    {receiptColumns, voidHandles},
+		"receipt": {receiptColumns, endDelivery},
+		"find":    {findColumns, find},
+		"surplus": {sessionColumns, deleteSurplus},
+	} {
+		plan, err := s.plan(ctx, of.columns, rows, of.statement)
+		if err != nil {
+			return nil, err
+		}
+		plans[name] = plan
+	}
+	return plans, nil
+}
+
+func (s *Store) plan(ctx context.Context, columns []column, rows int, statement string) (string, error) {
+	values := make([][]any, rows)
+	for i := range values {
+		for _, c := range columns {
+			values[i] = append(values[i], map[string]any{"TEXT": "car-1", "BIGINT": 1, bytes: []byte{1}}[c.kind])
+		}
+	}
+	given, args := s.given(columns, values)
 	explain := "EXPLAIN "
 	if s.alone {
 		explain = "EXPLAIN QUERY PLAN "
 	}
-	plans := make(map[string]string)
-	for name, b := range map[string]*bulk{"polled": &polled, "rang": &rang, "ended": ending("= 'waiting'")} {
-		values := make([][]any, rows)
-		for i := range values {
-			for _, c := range b.columns {
-				values[i] = append(values[i], map[string]any{"TEXT": "car-1", "BIGINT": 1, bytes: []byte{1}}[c.kind])
-			}
+	var plan strings.Builder
+	err := s.each(ctx, explain+given+statement, args, func(from row) error {
+		var line string // in the last column
+		cells := []any{&line}
+		if s.alone {
+			cells = []any{new(any), new(any), new(any), &line}
 		}
-		statement, args := b.statement(s.dialect, values)
-		var plan strings.Builder
-		err := s.each(ctx, explain+statement, args, func(rows row) error {
-			var line string // in the last column
-			cells := []any{&line}
-			if s.alone {
-				cells = []any{new(any), new(any), new(any), &line}
-			}
-			err := rows.Scan(cells...)
-			plan.WriteString(line + "\n")
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		plans[name] = plan.String()
-	}
-	return plans, nil
+		err := from.Scan(cells...)
+		plan.WriteString(line + "\n")
+		return err
+	})
+	return plan.String(), err
 }
 
 // Together has n writes made in one transaction, each of which do asks for. The

@@ -105,9 +105,9 @@ func (e *engine) version(ctx context.Context) (version int64, err error) {
 		return 0, nil
 	}
 	var tables []string
-	err = direct{e.schema}.query(ctx, e.tables, nil, func(rows row) error {
+	err = direct{e.schema}.query(ctx, e.tables, nil, func(from row) error {
 		var name string
-		err := rows.Scan(&name)
+		err := from.Scan(&name)
 		tables = append(tables, name)
 		return err
 	})

@@ -16,17 +16,8 @@ func (r pgReader) query(ctx context.Context, query string, args []any, scan func
 	if err != nil {
 		return err
 	}
-	return scanRows(rows, scan)
-}
-
-func scanRows(rows pgx.Rows, scan func(row) error) error {
 	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return scanAll(rows, scan)
 }
 
 // A pgTx is a transaction in which nobody waits for an answer that is not needed
@@ -55,7 +46,10 @@ func (p *postgres) begin(ctx context.Context) (transaction, error) {
 }
 
 func (t *pgTx) later(_ context.Context, query string, args []any, scan func(row) error) error {
-	t.queue = append(t.queue, pgStatement{query, args, func(rows pgx.Rows) error { return scanRows(rows, scan) }})
+	t.queue = append(t.queue, pgStatement{query, args, func(rows pgx.Rows) error {
+		defer rows.Close()
+		return scanAll(rows, scan)
+	}})
 	return nil
 }
 

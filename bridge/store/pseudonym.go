@@ -57,8 +57,8 @@ func (r *Register) open(ctx context.Context, keys *Keyring) error {
 
 // each calls found for every row, whose only column is in to.
 func (r *Register) each(ctx context.Context, query string, args []any, to any, found func() error) error {
-	return direct{r.engine.schema}.query(ctx, query, args, func(rows row) error {
-		if err := rows.Scan(to); err != nil {
+	return direct{r.engine.schema}.query(ctx, query, args, func(from row) error {
+		if err := from.Scan(to); err != nil {
 			return err
 		}
 		return found()

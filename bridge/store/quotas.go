@@ -23,9 +23,9 @@ type ledger struct {
 	saved int                  // rows that were written
 }
 
-// open has the buckets of quotas read and kept from others. What it returns may be
-// used when the next statement has been answered.
-func (t *tx) open(quotas []Quota) (*ledger, error) {
+// ledger has the buckets of quotas read and kept from others. What it returns may
+// be used when the next statement has been answered.
+func (t *tx) ledger(quotas []Quota) (*ledger, error) {
 	l := &ledger{t: t, was: make(map[string]int64), full: make(map[string]time.Time)}
 	var names [][]any
 	seen := make(map[string]bool)

@@ -6,9 +6,9 @@ import (
 
 // get reads one row outside of a transaction.
 func (s *Store) get(ctx context.Context, query string, args []any, into ...any) (found bool, err error) {
-	err = s.each(ctx, query, args, func(rows row) error {
+	err = s.each(ctx, query, args, func(from row) error {
 		found = true
-		return rows.Scan(into...)
+		return from.Scan(into...)
 	})
 	return found, err
 }

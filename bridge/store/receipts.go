@@ -31,14 +31,14 @@ var receiptColumns = []column{{"d", "TEXT"}, {"i", bytes}, {"over", "BIGINT"}}
 
 const (
 	// minted are the handles that the answers have made of which there is a receipt
-	// now.
+	// now. For the state see rang.
 	minted = `SELECT m.device, m.request, m.issuer, m.subject, m.minted_at FROM v
-		JOIN requests AS r ON r.device = d AND r.id = i AND r.state = 'answered'
+		JOIN requests AS r ON r.device = d AND r.id = i AND r.state || '' = 'answered'
 		JOIN handles AS m ON m.device = d AND m.request = i`
 	voidHandles = `DELETE FROM handles WHERE (device, handle) IN (SELECT old.device, old.handle FROM (` + minted + `) AS new
 		JOIN handles AS old ON old.device = new.device AND old.issuer = new.issuer AND old.subject = new.subject AND old.minted_at < new.minted_at)`
 	endDelivery = `UPDATE requests SET state = 'done', answer = NULL, due_at = over FROM v
-		WHERE device = d AND id = i AND state || '' = 'answered' RETURNING device, id` // see rang
+		WHERE device = d AND id = i AND state || '' = 'answered' RETURNING device, id`
 )
 
 // receiveAll asks for nothing that the next statement depends on, so all of it may
@@ -52,11 +52,8 @@ func (t *tx) receiveAll(all []*receipt) error {
 	}
 	given, args := t.given(receiptColumns, rows)
 	err := t.later(given+"SELECT device, request, minted_at FROM ("+minted+") AS m", args, func(from row) error {
-		var k Key
-		var id []byte
 		var at int64
-		err := from.Scan(&k.Device, &id, &at)
-		copy(k.ID[:], id)
+		k, err := scanKey(from, &at)
 		if r := items[k]; r != nil {
 			r.granted = t.at(at)
 		}

@@ -35,7 +35,7 @@ func (t *tx) beginRenewal(st RenewalStart) (Begun, error) {
 	if err := t.inTurn([]string{st.Provider}); err != nil {
 		return Begun{}, err
 	}
-	l, err := t.open(st.Quotas)
+	l, err := t.ledger(st.Quotas)
 	if err != nil {
 		return Begun{}, err
 	}

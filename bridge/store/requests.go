@@ -20,6 +20,14 @@ type Key struct {
 // where is the place of a request's secrets.
 func (k Key) where() string { return "requests/" + string(k.Device) + "/" + k.ID.String() }
 
+// scanKey reads the name of a request, and what comes after it.
+func scanKey(from row, more ...any) (k Key, err error) {
+	var id []byte
+	err = from.Scan(append([]any{&k.Device, &id}, more...)...)
+	copy(k.ID[:], id)
+	return k, err
+}
+
 // A State is what a request waits for. See the package's documentation.
 type State string
 
@@ -147,8 +155,8 @@ func (s *Store) claim(ctx context.Context, state State, due, change string, args
 		UPDATE requests SET ` + change + ` FROM due WHERE device = d AND id = i RETURNING ` + requestColumns
 	err = s.do(ctx, func(t *tx) error {
 		claimed = claimed[:0]
-		return t.later(query, args, func(rows row) error {
-			r, err := s.scanRequest(rows)
+		return t.later(query, args, func(from row) error {
+			r, err := s.scanRequest(from)
 			claimed = append(claimed, r)
 			return err
 		})
@@ -163,9 +171,9 @@ func (s *Store) claim(ctx context.Context, state State, due, change string, args
 func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 	r, ok := Request{}, false
 	err := s.each(ctx, "SELECT "+requestColumns+" FROM requests WHERE device = $1 AND id = $2", []any{k.Device, k.ID[:]},
-		func(rows row) (err error) {
+		func(from row) (err error) {
 			ok = true
-			r, err = s.scanRequest(rows)
+			r, err = s.scanRequest(from)
 			return err
 		})
 	s.reveal(&r)
@@ -177,10 +185,10 @@ func (s *Store) Find(ctx context.Context, k Key) (Request, bool, error) {
 func (s *Store) Count(ctx context.Context) (map[State]int, error) {
 	counts := make(map[State]int)
 	err := s.each(ctx, "SELECT state, count(*) FROM requests WHERE state IN ('ringing', 'waiting', 'renewing', 'answered') GROUP BY state", nil,
-		func(rows row) error {
+		func(from row) error {
 			var state State
 			var n int
-			err := rows.Scan(&state, &n)
+			err := from.Scan(&state, &n)
 			counts[state] = n
 			return err
 		})

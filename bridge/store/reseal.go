@@ -55,13 +55,13 @@ func (s *Store) Reseal(ctx context.Context, n int) (found int, err error) {
 
 func (s *Store) oldPairings(ctx context.Context, n int) (cells []sealedCell, err error) {
 	err = s.each(ctx, "SELECT device, issuer, subject, secret FROM pairings WHERE substr(secret, 2, 4) <> $1 LIMIT $2",
-		[]any{s.keys.first[:], n}, func(rows row) error {
+		[]any{s.keys.first[:], n}, func(from row) error {
 			var issuer, subject string
 			c := sealedCell{
 				what:   "a person",
 				update: "UPDATE pairings SET secret = $1 WHERE device = $2 AND issuer = $3 AND subject = $4 AND secret = $5",
 			}
-			if err := rows.Scan(&c.device, &issuer, &subject, &c.sealed); err != nil {
+			if err := from.Scan(&c.device, &issuer, &subject, &c.sealed); err != nil {
 				return err
 			}
 			c.where, c.key = pairingPlace(c.device, issuer, subject), []any{c.device, issuer, subject}
@@ -73,18 +73,16 @@ func (s *Store) oldPairings(ctx context.Context, n int) (cells []sealedCell, err
 
 func (s *Store) oldSessions(ctx context.Context, n int) (cells []sealedCell, err error) {
 	err = s.each(ctx, "SELECT device, id, renewal FROM sessions WHERE substr(renewal, 2, 4) <> $1 LIMIT $2",
-		[]any{s.keys.first[:], n}, func(rows row) error {
-			var k Key
-			var id []byte
+		[]any{s.keys.first[:], n}, func(from row) error {
 			c := sealedCell{
 				what:   "a session",
 				update: "UPDATE sessions SET renewal = $1 WHERE device = $2 AND id = $3 AND renewal = $4",
 			}
-			if err := rows.Scan(&k.Device, &id, &c.sealed); err != nil {
+			k, err := scanKey(from, &c.sealed)
+			if err != nil {
 				return err
 			}
-			copy(k.ID[:], id)
-			c.device, c.where, c.key = string(k.Device), sessionPlace(k), []any{k.Device, id}
+			c.device, c.where, c.key = string(k.Device), sessionPlace(k), []any{k.Device, k.ID[:]}
 			cells = append(cells, c)
 			return nil
 		})

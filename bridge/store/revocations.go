@@ -66,10 +66,10 @@ func (s *Store) ClaimRevocations(ctx context.Context, now time.Time, n int) (cla
 			UPDATE revocations SET tries = tries + 1,
 				due_at = $1 + CASE WHEN tries < 6 THEN CAST($2 AS BIGINT) * (1 << tries) ELSE CAST($3 AS BIGINT) END
 			FROM due WHERE id = i RETURNING id, device, session, issuer, renewal, due_at >= until`,
-			[]any{s.ms(now), firstRevocation.Milliseconds(), lastRevocation.Milliseconds(), n}, func(rows row) error {
+			[]any{s.ms(now), firstRevocation.Milliseconds(), lastRevocation.Milliseconds(), n}, func(from row) error {
 				var r Revocation
 				var session []byte
-				if err := rows.Scan(&r.id, &r.Session.Device, &session, &r.Issuer, &r.sealed, &r.Last); err != nil {
+				if err := from.Scan(&r.id, &r.Session.Device, &session, &r.Issuer, &r.sealed, &r.Last); err != nil {
 					return err
 				}
 				r.Session.ID = schemas.ID(session)

@@ -66,6 +66,17 @@ func (s *Store) openRenewal(session Key, sealed []byte) (*Renewal, error) {
 	return r, nil
 }
 
+var sessionColumns = []column{
+	{"d", "TEXT"}, {"n", bytes}, {"i", "TEXT"}, {"s", "TEXT"}, {"sealed", bytes}, {"created", "BIGINT"}, {"until", "BIGINT"}, {"over", "BIGINT"},
+}
+
+const insertSessions = `INSERT INTO sessions (device, id, issuer, subject, renewal, created_at, renew_until, expires_at)
+	SELECT DISTINCT d, n, i, s, sealed, created, until, over FROM v WHERE TRUE ON CONFLICT (device, id) DO NOTHING`
+
+var deleteSurplus = `DELETE FROM sessions WHERE (device, id) IN (SELECT device, id FROM (
+	SELECT device, id, row_number() OVER (PARTITION BY device, issuer, subject ORDER BY created_at DESC) AS place
+	FROM sessions WHERE (device, issuer, subject) IN (SELECT d, i, s FROM v)) AS ranked WHERE place > ` + strconv.Itoa(maxSessions) + `)`
+
 // beginSessions stores sessions, and ends those that are too many for one person on
 // one device.
 func (t *tx) beginSessions(granted []*granting) error {
@@ -74,16 +85,11 @@ func (t *tx) beginSessions(granted []*granting) error {
 		p := g.Pairing
 		rows[i] = []any{g.Device, g.ID[:], p.Issuer, p.Subject, g.renewal, t.ms(g.Now), t.ms(g.RenewUntil), t.ms(g.Expires)}
 	}
-	columns := []column{{"d", "TEXT"}, {"n", bytes}, {"i", "TEXT"}, {"s", "TEXT"}, {"sealed", bytes}, {"created", "BIGINT"}, {"until", "BIGINT"}, {"over", "BIGINT"}}
-	given, args := t.given(columns, rows)
-	err := t.later(given+`INSERT INTO sessions (device, id, issuer, subject, renewal, created_at, renew_until, expires_at)
-		SELECT DISTINCT d, n, i, s, sealed, created, until, over FROM v WHERE TRUE ON CONFLICT (device, id) DO NOTHING`, args, nothing)
-	if err != nil {
+	given, args := t.given(sessionColumns, rows)
+	if err := t.later(given+insertSessions, args, nothing); err != nil {
 		return err
 	}
-	_, err = t.endSessions(granted[0].Now, given+`DELETE FROM sessions WHERE (device, id) IN (SELECT device, id FROM (
-			SELECT device, id, row_number() OVER (PARTITION BY device, issuer, subject ORDER BY created_at DESC) AS place
-			FROM sessions WHERE (device, issuer, subject) IN (SELECT d, i, s FROM v)) AS ranked WHERE place > `+strconv.Itoa(maxSessions)+`)`, args...)
+	_, err := t.endSessions(granted[0].Now, given+deleteSurplus, args...)
 	return err
 }
 
@@ -106,9 +112,9 @@ func (s *Store) Session(ctx context.Context, k Key, now time.Time) (Session, boo
 // first.
 func (s *Store) Sessions(ctx context.Context, d schemas.DeviceID, issuer, subject string, now time.Time) (ids []schemas.ID, err error) {
 	err = s.each(ctx, "SELECT id FROM sessions WHERE device = $1 AND issuer = $2 AND subject = $3 AND expires_at > $4 ORDER BY created_at LIMIT $5",
-		[]any{d, issuer, subject, s.ms(now), maxSessions}, func(rows row) error {
+		[]any{d, issuer, subject, s.ms(now), maxSessions}, func(from row) error {
 			var id []byte
-			if err := rows.Scan(&id); err != nil {
+			if err := from.Scan(&id); err != nil {
 				return err
 			}
 			ids = append(ids, schemas.ID(id))
@@ -154,18 +160,15 @@ func (s *Store) EndSessions(ctx context.Context, d schemas.DeviceID, now time.Ti
 // revoked. It returns how many there were.
 func (t *tx) endSessions(now time.Time, query string, args ...any) (n int, err error) {
 	var left []revocation
-	err = t.each(query+" RETURNING device, id, issuer, renewal", args, func(rows row) error {
+	err = t.each(query+" RETURNING device, id, issuer, renewal", args, func(from row) error {
 		var r revocation
-		var id []byte
-		if err := rows.Scan(&r.session.Device, &id, &r.issuer, &r.sealed); err != nil {
-			return err
-		}
+		var err error
+		r.session, err = scanKey(from, &r.issuer, &r.sealed)
 		n++
 		if r.sealed != nil {
-			r.session.ID = schemas.ID(id)
 			left = append(left, r)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return 0, err

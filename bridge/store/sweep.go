@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/carillon-iot/carillon/bridge/policy"
-	"github.com/carillon-iot/carillon/schemas"
 )
 
 // pairingLife is how long a pairing is kept that is not used.
@@ -63,15 +62,10 @@ func (t *tx) lapse(now time.Time, n int) (int, error) {
 	err := t.each(`WITH over (d, i) AS MATERIALIZED (
 			SELECT device, id FROM requests WHERE state = 'answered' AND due_at <= $1 AND deadline <= $1 LIMIT $2`+t.skipLocked+`)
 		UPDATE requests SET state = 'done', outcome = 'lapsed', answer = NULL, due_at = $3 FROM over WHERE device = d AND id = i
-		RETURNING device, id`, []any{t.ms(now), n, t.ms(now.Add(Tombstone))}, func(rows row) error {
-		var k Key
-		var id []byte
-		if err := rows.Scan(&k.Device, &id); err != nil {
-			return err
-		}
-		k.ID = schemas.ID(id)
+		RETURNING device, id`, []any{t.ms(now), n, t.ms(now.Add(Tombstone))}, func(from row) error {
+		k, err := scanKey(from)
 		lapsed = append(lapsed, k)
-		return nil
+		return err
 	})
 	if err != nil {
 		return 0, err

@@ -24,19 +24,21 @@ func still(t *testing.T, db store.Database) *store.Store {
 	return s
 }
 
-// tally counts verdicts, from many goroutines.
-type tally struct {
-	mu     sync.Mutex
-	counts map[store.Verdict]int
-}
-
-func (c *tally) add(b store.Begun) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.counts == nil {
-		c.counts = make(map[store.Verdict]int)
-	}
-	c.counts[b.Verdict]++
+// verdicts counts what n say that begin, all of them at (once, or together).
+func verdicts(t *testing.T, at func(n int, do func(i int)), n int, begin func(i int) (store.Begun, error)) map[store.Verdict]int {
+	t.Helper()
+	var mu sync.Mutex
+	counts := make(map[store.Verdict]int)
+	at(n, func(i int) {
+		b, err := begin(i)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		counts[b.Verdict]++
+	})
+	return counts
 }
 
 // Sign-ins that begin in one transaction count for each other as if they had begun
@@ -71,18 +73,13 @@ func TestBeginTogether(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				var got tally
-				s.Together(c.n, func(i int) {
+				got := verdicts(t, s.Together, c.n, func(i int) (store.Begun, error) {
 					st := start(s, fmt.Sprintf("car-%d", i), fmt.Sprint("person-", i))
 					c.edit(i, &st)
-					b, err := s.Begin(ctx, st)
-					if err != nil {
-						t.Error(err)
-					}
-					got.add(b)
+					return s.Begin(ctx, st)
 				})
-				if !maps.Equal(got.counts, c.want) {
-					t.Errorf("verdicts %v, want %v", got.counts, c.want)
+				if !maps.Equal(got, c.want) {
+					t.Errorf("verdicts %v, want %v", got, c.want)
 				}
 				var rows int
 				if err := raw(t, db).QueryRow("SELECT count(*) FROM requests").Scan(&rows); err != nil || rows != c.want[store.Started] {

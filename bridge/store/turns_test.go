@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,13 @@ import (
 	"github.com/carillon-iot/carillon/bridge/store"
 	"github.com/carillon-iot/carillon/schemas"
 )
+
+// two returns two bridges' stores of one database.
+func two(t *testing.T) [2]*store.Store {
+	t.Helper()
+	db := postgres(t)
+	return [2]*store.Store{newStore(t, db), newStore(t, db)}
+}
 
 // While what begins waits for its turn at a provider, everything else goes on.
 func TestTurnHoldsUpNothingElse(t *testing.T) {
@@ -64,24 +72,18 @@ func TestTurnHoldsUpNothingElse(t *testing.T) {
 
 // Two bridges that both find no bucket take from one and the same.
 func TestQuotaOfTwoBridges(t *testing.T) {
-	db := postgres(t)
-	bridges := []*store.Store{newStore(t, db), newStore(t, db)}
+	bridges := two(t)
+	rate := policy.Rate{Burst: 10, Every: time.Hour}
 	for round := range 20 {
-		rate := policy.Rate{Burst: 10, Every: time.Hour}
 		quotas := []store.Quota{{Name: fmt.Sprint("bucket-", round), Rate: rate}}
-		var got tally
-		crowd(40, func(i int) {
+		got := verdicts(t, crowd, 40, func(i int) (store.Begun, error) {
 			s := bridges[i%2]
 			st := start(s, fmt.Sprintf("car-%d-%d", round, i), fmt.Sprint(round, "-", i))
 			st.Quotas = quotas
-			b, err := s.Begin(ctx, st)
-			if err != nil {
-				t.Error(err)
-			}
-			got.add(b)
+			return s.Begin(ctx, st)
 		})
-		if got.counts[store.Started] != 10 || got.counts[store.OverQuota] != 30 {
-			t.Fatalf("verdicts %v", got.counts)
+		if got[store.Started] != 10 || got[store.OverQuota] != 30 {
+			t.Fatalf("verdicts %v", got)
 		}
 	}
 }
@@ -89,77 +91,59 @@ func TestQuotaOfTwoBridges(t *testing.T) {
 // Of those who want to ring the same person at two bridges, one does; and however
 // many there are, no more ring than may.
 func TestRingingAtTwoBridges(t *testing.T) {
-	db := postgres(t)
-	bridges := []*store.Store{newStore(t, db), newStore(t, db)}
+	bridges := two(t)
 	for round := range 20 {
-		var same, all tally
-		crowd(60, func(i int) {
-			s, who, count := bridges[i%2], fmt.Sprint(round, "-", i), &all
+		var same atomic.Int64
+		got := verdicts(t, crowd, 60, func(i int) (store.Begun, error) {
+			s, who := bridges[i%2], fmt.Sprint(round, "-", i)
 			if i < 20 {
-				who, count = fmt.Sprint(round), &same
+				who = fmt.Sprint(round)
 			}
 			st := start(s, fmt.Sprintf("car-%d-%d", round, i), who)
 			st.Provider, st.Ringing = "op", 9*(round+1)
 			b, err := s.Begin(ctx, st)
-			if err != nil {
-				t.Error(err)
+			if i < 20 && b.Verdict == store.Started {
+				same.Add(1)
 			}
-			count.add(b)
+			return b, err
 		})
-		if same.counts[store.Started] > 1 || same.counts[store.Started]+all.counts[store.Started] != 9 {
-			t.Fatalf("of one person %v, of others %v; want one and nine in all", same.counts, all.counts)
+		if same.Load() > 1 || got[store.Started] != 9 {
+			t.Fatalf("%d ring one person, verdicts %v; want one and nine in all", same.Load(), got)
 		}
 	}
 }
 
 // However many sessions are renewed at two bridges at once, no more are than may.
 func TestRenewingAtTwoBridges(t *testing.T) {
-	db := postgres(t)
-	bridges := []*store.Store{newStore(t, db), newStore(t, db)}
+	bridges := two(t)
 	sessions := make([]store.Session, 80)
 	for i := range sessions {
 		k, _ := grant(t, bridges[0], fmt.Sprintf("car-%d", i), fmt.Sprint("person-", i), "refresh", now)
 		sessions[i] = read(t, bridges[0], k)
 	}
-	var got tally
-	crowd(len(sessions), func(i int) {
+	got := verdicts(t, crowd, len(sessions), func(i int) (store.Begun, error) {
 		st := renewal(sessions[i])
 		st.Provider, st.Renewing = "op", 8
-		b, err := bridges[i%2].BeginRenewal(ctx, st)
-		if err != nil {
-			t.Error(err)
-		}
-		got.add(b)
+		return bridges[i%2].BeginRenewal(ctx, st)
 	})
-	if got.counts[store.Started] != 8 || got.counts[store.ProviderBusy] != 72 {
-		t.Errorf("verdicts %v", got.counts)
+	if got[store.Started] != 8 || got[store.ProviderBusy] != 72 {
+		t.Errorf("verdicts %v", got)
 	}
 }
 
 // A request that two bridges get at once begins at one of them, also where they go by
 // different providers.
 func TestRequestAtTwoBridges(t *testing.T) {
-	db := postgres(t)
-	bridges := []*store.Store{newStore(t, db), newStore(t, db)}
+	bridges := two(t)
 	for round := range 20 {
 		same := start(bridges[0], fmt.Sprintf("car-%d", round), "")
-		var got tally
-		crowd(20, func(i int) {
+		got := verdicts(t, crowd, 20, func(i int) (store.Begun, error) {
 			st := same
-			st.Provider, st.Person = fmt.Sprint("op-", i%2), bridges[0].Subject(fmt.Sprint("op-", i%2), "anna")
-			b, err := bridges[i%2].Begin(ctx, st)
-			if err != nil {
-				t.Error(err)
-			}
-			got.add(b)
-			if b.Verdict == store.Started {
-				if ok, err := bridges[0].Refuse(ctx, ending(st.Key, "refused")); !ok || err != nil {
-					t.Errorf("refuse: %t, %v", ok, err)
-				}
-			}
+			st.Provider, st.Person = fmt.Sprint("op-", i%2), bridges[0].Subject(fmt.Sprint("op-", i%2), fmt.Sprint("anna", round))
+			return bridges[i%2].Begin(ctx, st)
 		})
-		if got.counts[store.Started] != 1 || got.counts[store.Known] != 19 {
-			t.Fatalf("verdicts %v", got.counts)
+		if got[store.Started] != 1 || got[store.Known] != 19 {
+			t.Fatalf("verdicts %v", got)
 		}
 	}
 }

@@ -32,9 +32,9 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 
 // get scans the only row, or reports that there is none.
 func (t *tx) get(query string, args []any, into ...any) (found bool, err error) {
-	err = t.each(query, args, func(rows row) error {
+	err = t.each(query, args, func(from row) error {
 		found = true
-		return rows.Scan(into...)
+		return from.Scan(into...)
 	})
 	return found, err
 }
