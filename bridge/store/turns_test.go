@@ -79,7 +79,7 @@ func TestQuotaOfTwoBridges(t *testing.T) {
 		got := verdicts(t, crowd, 40, func(i int) (store.Begun, error) {
 			s := bridges[i%2]
 			st := start(s, fmt.Sprintf("car-%d-%d", round, i), fmt.Sprint(round, "-", i))
-			st.Quotas = quotas
+			st.Provider, st.Quotas = fmt.Sprint("op-", i%2), quotas // they do not wait for each other's turn
 			return s.Begin(ctx, st)
 		})
 		if got[store.Started] != 10 || got[store.OverQuota] != 30 {
